@@ -1,0 +1,48 @@
+# make demo    simulate a million curves, fit them, show what came out
+# make test    the tests
+# make lint    what must hold of the code: style, types, layers
+# make clean   remove the demo and the environment
+#
+# Each makes its own environment in .venv first, if it is not there. Another interpreter:
+# make PYTHON=python3.13 test
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CURVES ?= 1000000
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/manyfit simulate --model exponential_decay --curves $(CURVES) --points 50 \
+	    --x-range 0:5 --truth a=2,b=1.5,c=0.5 --noise 0.05 --files 4 --out demo/data --overwrite
+	rm -rf demo/fits
+	$(BIN)/manyfit fit demo/data --model exponential_decay --out demo/fits
+	$(BIN)/manyfit show demo/fits --truth demo/data
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf demo $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "manyfit needs Python 3.11 or newer, and $(PYTHON) is" \
+	        "$$($(PYTHON) --version 2>&1 || echo missing): make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+	    exit 1; }
+	$(PYTHON) -m venv $(VENV)

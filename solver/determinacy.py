@@ -1,0 +1,74 @@
+"""Put large standard errors to the test.
+
+A covariance describes the sum of squares near its minimum by a parabola, along which
+
+    chi2(p ± d_j) - chi2(p) = redchi,    d_j = cov[:, j] / stderr_j,
+
+one standard error from the minimum, the other parameters following. Where a parameter ceases to
+matter - the rate of a step that has no height, the height of a step that lies outside the data -
+the parabola still has a width, an enormous one, and means nothing (Donaldson and Schnabel,
+Technometrics 29, 67 (1987): confidence regions by linearisation can be off without limit). So
+wherever stderr is more than twice the parameter the sum of squares is looked at one standard error
+away on both sides; if it is not what the covariance says, within a factor of four, the parameter
+counts as undetermined. A parameter that may well be zero, an offset say, passes: there the parabola
+is right.
+"""
+
+import numpy as np
+
+from .arrays import Bools, Floats
+from .norms import dot
+from .residuals import CurveProblem
+
+_SUSPICIOUS = 2.0
+"""stderr relative to the parameter above which it is put to the test."""
+_FACTOR = 4.0
+"""How far the rise of the sum of squares may be from the expected one, either way."""
+_ROUNDING = 1e-12
+"""Residuals below this share of the data are rounding, and say nothing."""
+
+
+def undetermined_by_rise(
+    problem: CurveProblem, params: Floats, cov: Floats, cost: Floats, rise: Floats
+) -> Bools:
+    """Return which parameters have a stderr that the sum of squares does not bear out.
+
+    Parameters
+    ----------
+    problem
+        The curves.
+    params
+        (n_curves, n_free), the minimum.
+    cov
+        (n_curves, n_free, n_free); rows of NaN or zeros are passed over.
+    cost
+        (n_curves,), ½ chi2 at the minimum.
+    rise
+        (n_curves,), what chi2 should rise by at one standard error.
+
+    Returns
+    -------
+    (n_curves, n_free) bool.
+    """
+    undetermined = np.zeros(params.shape, dtype=np.bool_)
+    size = dot(problem.y, problem.y)
+    if problem.weight is not None:
+        weighted = problem.y * problem.weight
+        size = dot(weighted, weighted)
+    audible = rise > _ROUNDING * _ROUNDING * size
+    stderr = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+    suspicious = (stderr > _SUSPICIOUS * np.abs(params)) & audible[:, None]
+    for j in range(params.shape[1]):
+        rows = np.flatnonzero(suspicious[:, j])
+        if not rows.size:
+            continue
+        part = problem.take(rows)
+        step = np.nan_to_num(cov[rows, :, j]) / stderr[rows, j, None]
+        for side in (step, -step):
+            there = params[rows] + side
+            fun = part.residuals(there)
+            risen = dot(fun, fun) - 2.0 * cost[rows]
+            allowed = True if problem.box is None else problem.box.contains(there)
+            borne_out = (risen >= rise[rows] / _FACTOR) & (risen <= rise[rows] * _FACTOR)
+            undetermined[rows, j] |= allowed & ~borne_out
+    return undetermined

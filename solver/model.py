@@ -1,0 +1,206 @@
+"""A model: a name, ordered parameters, and a function of the predictors.
+
+A model acts on one point at a time: what it returns at a point depends on that point's
+predictors and on the parameters alone. So the same function serves one curve (`x` of shape
+(n_points,), scalar parameters) and a batch (`x` of shape (n_points,) or (n_curves, n_points),
+parameters of shape (n_curves, 1)) by NumPy's broadcasting.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .arrays import Bools, Floats
+
+Guess = Callable[[Any, Floats, Bools], Floats]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A function of predictors, constants and parameters, to be fitted.
+
+    Attributes
+    ----------
+    name
+        What people call it.
+    params
+        Names of the parameters, in the order of every array of parameters.
+    func
+        ``func(*arguments)``, pointwise and broadcasting, with the arguments in the order of
+        `arguments`.
+    jac
+        The exact derivatives, called like `func`: a sequence with one array a parameter, each
+        broadcastable to the shape of the model's values. None: forward differences.
+    guess
+        Start values for all curves at once: ``guess(x, y, valid)`` with `x` (1, n_points) or
+        (n_curves, n_points) (a tuple of such when there are several predictors), `y` and `valid`
+        (n_curves, n_points), returns (n_curves, n_params), finite. Where `valid` is False the
+        point repeats a valid point of the same curve, so minima and maxima need no mask; sums do.
+    predictors, constants
+        Names of the arguments that come from the data: a value a point, and a value a curve.
+    arguments
+        Every argument of `func` in its order. Default: predictors, constants, params.
+    start
+        Start values used where there is neither p0 nor guess; default 1, as in SciPy.
+    bounds
+        Default bounds of single parameters, as ``{name: (lower, upper)}``.
+    expression
+        The formula as text, where there is one: for people, and for the results' schema.
+
+    Raises
+    ------
+    ValueError
+        When a name stands for two things, is missing, or is bounded without being a parameter.
+    """
+
+    name: str
+    params: tuple[str, ...]
+    func: Callable[..., Any]
+    jac: Callable[..., Sequence[Any]] | None = None
+    guess: Guess | None = None
+    predictors: tuple[str, ...] = ("x",)
+    constants: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    start: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    expression: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that every argument has one name and one meaning."""
+        names = (*self.predictors, *self.constants, *self.params)
+        if not self.params or not self.predictors:
+            raise ValueError(
+                f"model {self.name!r} needs at least one predictor and one parameter, got "
+                f"predictors {self.predictors} and params {self.params}"
+            )
+        if len(set(names)) != len(names):
+            raise ValueError(f"model {self.name!r} uses a name twice: {names}")
+        if not self.arguments:
+            object.__setattr__(self, "arguments", names)
+        if sorted(self.arguments) != sorted(names):
+            raise ValueError(
+                f"model {self.name!r}: arguments {self.arguments} are not its predictors, "
+                f"constants and params {names}"
+            )
+        unknown = (set(self.bounds) | set(self.start)) - set(self.params)
+        if unknown:
+            raise ValueError(
+                f"model {self.name!r} has no parameter {sorted(unknown)}; it has {self.params}"
+            )
+
+    @classmethod
+    def from_function(
+        cls,
+        func: Callable[..., Any],
+        params: Sequence[str] | None = None,
+        *,
+        x: str | Sequence[str] | None = None,
+        constants: Sequence[str] = (),
+        jac: Callable[..., Sequence[Any]] | None = None,
+        guess: Guess | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make a model from a plain NumPy function, ``f(x, a, b, c)``.
+
+        Parameters
+        ----------
+        func
+            The function, as one would give it to ``scipy.optimize.curve_fit``.
+        params
+            Names of the parameters; default: the arguments that are neither predictors nor
+            constants. Needed when `func` takes ``*params``.
+        x
+            Name or names of the predictors; default: the first argument.
+        constants
+            Names of arguments that are given for each curve and not fitted.
+        jac, guess, bounds, name
+            See the class.
+
+        Raises
+        ------
+        ValueError
+            When the parameters cannot be read from the signature, or a name is not in it.
+        """
+        positional, variadic, defaults = _signature(func)
+        if x is None:
+            if not positional:
+                raise ValueError(f"{_label(func)} has no named first argument: give x='name'")
+            predictors: tuple[str, ...] = (positional[0],)
+        else:
+            predictors = (x,) if isinstance(x, str) else tuple(x)
+        if variadic:
+            if params is None:
+                raise ValueError(f"{_label(func)} takes *args: give the params by name")
+            arguments = (*positional, *(p for p in params if p not in positional))
+        else:
+            arguments = tuple(positional)
+        given = {*predictors, *constants, *(params or ())}
+        if given - set(arguments):
+            raise ValueError(
+                f"{_label(func)} has no argument {sorted(given - set(arguments))}; "
+                f"its arguments are {arguments}"
+            )
+        if params is None:
+            params = [a for a in arguments if a not in {*predictors, *constants}]
+        return cls(
+            name=name or _label(func),
+            params=tuple(params),
+            func=func,
+            jac=jac,
+            guess=guess,
+            predictors=predictors,
+            constants=tuple(constants),
+            arguments=arguments,
+            start={k: v for k, v in defaults.items() if k in params},
+            bounds=dict(bounds or {}),
+        )
+
+    @property
+    def n_params(self) -> int:
+        """The number of parameters."""
+        return len(self.params)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the model at given predictors, constants and parameters, by order or name."""
+        values = dict(zip(self.arguments, args, strict=False)) | kwargs
+        return self.func(*(values[name] for name in self.arguments))
+
+    def with_bounds(self, **bounds: tuple[float, float]) -> Self:
+        """Return the same model with other default bounds."""
+        return replace(self, bounds={**self.bounds, **bounds})
+
+    def arrange(
+        self, predictors: Sequence[Any], constants: Sequence[Any], params: Sequence[Any]
+    ) -> list[Any]:
+        """Put values into the order in which `func` and `jac` take them."""
+        names = (*self.predictors, *self.constants, *self.params)
+        values = dict(zip(names, (*predictors, *constants, *params), strict=True))
+        return [values[name] for name in self.arguments]
+
+
+def _label(func: Callable[..., Any]) -> str:
+    """Name a callable for people."""
+    return getattr(func, "__name__", type(func).__name__)
+
+
+def _signature(func: Callable[..., Any]) -> tuple[list[str], bool, dict[str, float]]:
+    """Read positional names, whether there is ``*args``, and numeric defaults."""
+    try:
+        parameters = inspect.signature(func).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the signature of {_label(func)} cannot be read ({error}): wrap it in a function "
+            "with named arguments"
+        ) from error
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    defaults = {
+        p.name: float(p.default)
+        for p in positional
+        if isinstance(p.default, (int, float, np.number)) and not isinstance(p.default, bool)
+    }
+    return [p.name for p in positional], variadic, defaults

@@ -1,0 +1,145 @@
+"""What a batch of fits returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Bools, Floats
+from .model import Model
+from .status import Flag, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFit:
+    """Parameters, covariance and a status code for every curve of a batch.
+
+    Attributes
+    ----------
+    model
+        What was fitted; its `params` give the order of every axis of parameters.
+    params
+        (n_curves, n_params) float64. The last iterate where the fit did not converge, NaN where
+        no fit took place.
+    cov
+        (n_curves, n_params, n_params) float64, scaled by redchi unless absolute_sigma. NaN for
+        parameters the data do not determine, zero rows for parameters that were held.
+    stderr
+        (n_curves, n_params) float64, the root of the diagonal; NaN for held parameters.
+    status
+        (n_curves,) int8, see `Status`.
+    flags
+        (n_curves,) uint8, see `Flag`.
+    nfev, njev
+        (n_curves,) int32, evaluations of the model (with those for differences) and Jacobians.
+    cost
+        (n_curves,) float64, half the sum of squares of the (weighted) residuals.
+    n_points, dof
+        (n_curves,) int32, points used, and points less free parameters.
+    """
+
+    model: Model
+    params: Floats
+    cov: Floats
+    stderr: Floats
+    status: npt.NDArray[np.int8]
+    flags: npt.NDArray[np.uint8]
+    nfev: npt.NDArray[np.int32]
+    njev: npt.NDArray[np.int32]
+    cost: Floats
+    n_points: npt.NDArray[np.int32]
+    dof: npt.NDArray[np.int32]
+    x: tuple[Any, ...] = field(repr=False)
+    constants: tuple[Any, ...] = field(default=(), repr=False)
+    offsets: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of curves."""
+        return len(self.status)
+
+    @property
+    def success(self) -> Bools:
+        """(n_curves,) bool: status 1 to 4."""
+        return (self.status >= 1) & (self.status <= 4)
+
+    @property
+    def redchi(self) -> Floats:
+        """(n_curves,) chi-square a degree of freedom, NaN where there is none."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.dof > 0, 2.0 * self.cost / self.dof, np.nan)
+
+    @property
+    def message(self) -> list[str]:
+        """One sentence a curve, with what is held or undetermined named."""
+        return [self._message(i) for i in range(len(self))]
+
+    def counts(self) -> dict[Status, int]:
+        """Return how many curves ended with each status."""
+        codes, counts = np.unique(self.status, return_counts=True)
+        return {Status(int(c)): int(n) for c, n in zip(codes, counts, strict=True)}
+
+    def _message(self, i: int) -> str:
+        """Compose the sentence of curve i."""
+        parts = [Status(int(self.status[i])).message]
+        flags = Flag(int(self.flags[i]))
+        names = self.model.params
+        if flags & Flag.AT_BOUND:
+            held = [
+                p
+                for j, p in enumerate(names)
+                if np.isnan(self.stderr[i, j]) and self.cov[i, j, j] == 0.0
+            ]
+            parts.append(f"Held: {', '.join(held)}.")
+        if flags & Flag.UNDETERMINED:
+            loose = [p for j, p in enumerate(names) if np.isnan(self.cov[i, j, j])]
+            parts.append(f"Not determined by the data: {', '.join(loose)}.")
+        if flags & Flag.NO_DOF:
+            parts.append("No degree of freedom is left to estimate the covariance.")
+        if flags & Flag.POINTS_OMITTED:
+            parts.append("Points that are not finite were left out.")
+        return " ".join(parts)
+
+    def evaluate(self, x: Any = None) -> Floats:
+        """Return the model at the fitted parameters.
+
+        Parameters
+        ----------
+        x
+            Where: an array (n_points,) shared by all curves or (n_curves, n_points), or a mapping
+            of predictor name to such arrays; default: the x of the data.
+
+        Returns
+        -------
+        (n_curves, n_points) float64; flat with the data's offsets for ragged curves and no x.
+        NaN for curves that were not fitted.
+        """
+        if x is None and self.offsets is not None:
+            rows = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+            predictors = [np.asarray(v, dtype=np.float64) for v in self.x]
+            params = [self.params[rows, j] for j in range(self.model.n_params)]
+            constants = [np.asarray(c)[rows] if np.ndim(c) else c for c in self.constants]
+        else:
+            predictors = [np.asarray(v, dtype=np.float64) for v in self._predictors(x)]
+            params = [self.params[:, j, None] for j in range(self.model.n_params)]
+            constants = [np.asarray(c)[:, None] if np.ndim(c) else c for c in self.constants]
+        with np.errstate(all="ignore"):
+            values = self.model.func(*self.model.arrange(predictors, constants, params))
+        shape = np.broadcast_shapes(*(np.shape(v) for v in (*predictors, *params)))
+        return np.array(np.broadcast_to(values, shape), dtype=np.float64)
+
+    def _predictors(self, x: Any) -> tuple[Any, ...]:
+        """Return the arrays of the predictors in the model's order."""
+        if x is None:
+            return self.x
+        if isinstance(x, Mapping):
+            missing = set(self.model.predictors) - set(x)
+            if missing:
+                raise ValueError(
+                    f"x needs {self.model.predictors}, given {tuple(x)}: {sorted(missing)} missing"
+                )
+            return tuple(x[p] for p in self.model.predictors)
+        if len(self.model.predictors) > 1:
+            raise ValueError(f"x must be a mapping with the predictors {self.model.predictors}")
+        return (x,)

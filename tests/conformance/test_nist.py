@@ -1,0 +1,133 @@
+"""All 27 NIST problems from both starts: how many digits we reach, and no false success.
+
+The yardstick is SciPy's ``leastsq`` on the same machine in the same run.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+from manyfit.solver.arrays import Floats
+from manyfit.solver.batch import fit_curves
+from manyfit.solver.leastsq import leastsq
+from tests.conformance.nist.strd import NAMES, Problem, digits, problem
+
+TIGHT = {"ftol": 1e-15, "xtol": 1e-15, "maxfev": 20_000}
+OURS = ["fit_curves", "leastsq"]
+MISLEADING = {"BoxBOD 1", "MGH17 1"}
+"""Starts from which MINPACK itself, at default tolerances, ends with success at a wrong place:
+the first step leads to where exp underflows (BoxBOD) or all steps to where it overflows (MGH17)."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where one fit ended."""
+
+    status: int
+    params: Floats
+    stderr: Floats
+    rss: float
+
+    @property
+    def success(self) -> bool:
+        """Whether it says that it converged."""
+        return 1 <= self.status <= 4
+
+
+def by_leastsq(function: Callable[..., Any]) -> Callable[..., Iterator[End]]:
+    """Fit each start of a problem by a function called like SciPy's ``leastsq``."""
+
+    def fit(p: Problem, *, exact: bool, **options: float) -> Iterator[End]:
+        for start in p.starts:
+            jac = p.jacobian if exact else None
+            x, cov_x, infodict, _, ier = function(
+                p.residuals, start, Dfun=jac, full_output=True, **options
+            )
+            rss = float(np.sum(infodict["fvec"] ** 2))
+            variance = np.full(x.size, np.nan) if cov_x is None else np.diag(cov_x)
+            yield End(ier, x, np.sqrt(variance * rss / p.dof), rss)
+
+    return fit
+
+
+def by_fit_curves(p: Problem, *, exact: bool, **options: Any) -> Iterator[End]:
+    """Fit both starts of a problem as two curves of one batch."""
+    model = p.model if exact else replace(p.model, jac=None)
+    x = dict(zip(model.predictors, p.x, strict=True))
+    fit = fit_curves(model, x, np.stack([p.y, p.y]), p0=p.starts, **options)
+    for i in range(2):
+        yield End(int(fit.status[i]), fit.params[i], fit.stderr[i], float(2 * fit.cost[i]))
+
+
+FITTERS: dict[str, Callable[..., Iterator[End]]] = {
+    "fit_curves": by_fit_curves,
+    "leastsq": by_leastsq(leastsq),
+    "scipy": by_leastsq(scipy.optimize.leastsq),
+}
+
+
+@cache
+def ends(fitter: str, *, exact: bool, tight: bool) -> dict[str, End]:
+    """Return the ends of all 54 fits, by problem and start ("Misra1a 2")."""
+    found = {}
+    with np.errstate(all="ignore"):
+        for name in NAMES:
+            fits = FITTERS[fitter](problem(name), exact=exact, **(TIGHT if tight else {}))
+            found.update({f"{name} {k}": end for k, end in enumerate(fits, start=1)})
+    return found
+
+
+def missed(quantity: str, fitter: str, *, exact: bool) -> set[str]:
+    """Return the fits with less than four correct digits, at tight tolerances."""
+    return {
+        name
+        for name, end in ends(fitter, exact=exact, tight=True).items()
+        if digits(getattr(end, quantity), getattr(problem(name.split()[0]), quantity)) < 4
+    }
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "differences"])
+@pytest.mark.parametrize("fitter", OURS)
+def test_four_digits_of_parameters_from_53_of_54_starts(fitter: str, exact: bool) -> None:
+    ours, scipys = missed("params", fitter, exact=exact), missed("params", "scipy", exact=exact)
+    assert len(ours) <= 1, f"missed {ours}, SciPy {scipys}"
+    assert ours <= scipys
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "differences"])
+@pytest.mark.parametrize("fitter", OURS)
+def test_four_digits_of_standard_deviations_from_51_of_54_starts(fitter: str, exact: bool) -> None:
+    ours, scipys = missed("stderr", fitter, exact=exact), missed("stderr", "scipy", exact=exact)
+    assert len(ours) <= 3, f"missed {ours}, SciPy {scipys}"
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "differences"])
+@pytest.mark.parametrize("tight", [True, False], ids=["tight", "default"])
+@pytest.mark.parametrize("fitter", OURS)
+def test_no_success_at_a_wrong_place_unless_minpack_ends_there_too(
+    fitter: str, tight: bool, exact: bool
+) -> None:
+    scipys = ends("scipy", exact=exact, tight=tight)
+    for name, end in ends(fitter, exact=exact, tight=tight).items():
+        if end.success and digits(end.params, problem(name.split()[0]).params) < 2:
+            assert name in MISLEADING
+            assert scipys[name].success
+            assert end.rss == pytest.approx(scipys[name].rss, rel=1e-6)
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "differences"])
+def test_a_curve_of_a_batch_ends_as_leastsq_does(exact: bool) -> None:
+    alone = ends("leastsq", exact=exact, tight=False)
+    for name, end in ends("fit_curves", exact=exact, tight=False).items():
+        if name in MISLEADING:  # which overflow comes first hangs on the last bit
+            continue
+        if not end.success:
+            assert end.status == alone[name].status
+            continue
+        assert end.rss == pytest.approx(alone[name].rss, rel=1e-6) or name.startswith("Lanczos1")
+        assert digits(end.params, alone[name].params) > 2.5
