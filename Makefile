@@ -3,10 +3,14 @@
 # make lint    what must hold of the code: style, types, layers
 # make clean   remove the demo and the environment
 #
-# Each makes its own environment in .venv first, if it is not there. Another interpreter:
-# make PYTHON=python3.13 test
+# Each makes its own environment in .venv first, if it is not there, with the first Python that is
+# new enough. Another interpreter: make PYTHON=python3.13 test
 
-PYTHON ?= python3
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11, \
+    $(shell $(p) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(p))) python3)
+endif
 VENV   := .venv
 BIN    := $(VENV)/bin
 CURVES ?= 1000000
@@ -41,8 +45,9 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/bin/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	    echo "manyfit needs Python 3.11 or newer, and $(PYTHON) is" \
-	        "$$($(PYTHON) --version 2>&1 || echo missing): make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+	        "$$($(PYTHON) --version 2>/dev/null || echo missing):" \
+	        "make PYTHON=python3.12 $(MAKECMDGOALS)"; \
 	    exit 1; }
 	$(PYTHON) -m venv $(VENV)

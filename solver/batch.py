@@ -20,7 +20,7 @@ from .minpack import Rules, Solution, solve
 from .model import Model
 from .options import TOLERANCE, Engine, FitOptions, NanPolicy
 from .pointwise import sample_rows, serves_batches
-from .residuals import CurveProblem
+from .residuals import CurveProblem, read_only
 from .result import BatchFit
 from .status import Flag, Status
 from .trust_region import Tolerances
@@ -219,8 +219,9 @@ class _Task:
             else self.start[slab.rows]
         )
         if self.guessed.any() and self.model.guess is not None:
-            x = slab.predictors if len(slab.predictors) > 1 else slab.predictors[0]
-            guess = np.asarray(self.model.guess(x, slab.y, slab.valid), dtype=np.float64)
+            views = tuple(read_only(p) for p in slab.predictors)
+            x = views if len(views) > 1 else views[0]
+            guess = np.asarray(self.model.guess(x, read_only(slab.y), slab.valid), dtype=np.float64)
             start[:, self.guessed] = guess[:, self.guessed]
         movable = self.free[self.guessed[self.free]]
         inside = np.isin(self.free, movable)
@@ -238,7 +239,7 @@ class _Task:
         weight = slab.weight
         return CurveProblem(
             model=self.model,
-            predictors=tuple(_read_only(p) for p in slab.predictors),
+            predictors=slab.predictors,
             constants=constants,
             y=slab.y,
             weight=weight,
@@ -317,13 +318,15 @@ def _unfitted(model: Model, curves: Curves, task: _Task, offsets: Any) -> BatchF
         stderr=np.full((n_curves, n), np.nan),
         status=np.zeros(n_curves, dtype=np.int8),
         flags=np.zeros(n_curves, dtype=np.uint8),
+        at_bound=np.zeros((n_curves, n), dtype=np.bool_),
+        undetermined=np.zeros((n_curves, n), dtype=np.bool_),
         nfev=np.zeros(n_curves, dtype=np.int32),
         njev=np.zeros(n_curves, dtype=np.int32),
         cost=np.full(n_curves, np.nan),
         n_points=np.zeros(n_curves, dtype=np.int32),
         dof=np.zeros(n_curves, dtype=np.int32),
         x=curves.predictors,
-        constants=tuple(c[:, 0] if len(c) > 1 else c[0, 0] for c in task.constants),
+        constants=tuple(c[0, 0] if len(c) == 1 else c[:, 0] for c in task.constants),
         offsets=np.asarray(offsets, dtype=np.int64) if ragged else None,
     )
 
@@ -393,12 +396,14 @@ def _write(
     rows: Ints, problem: CurveProblem, solution: Solution, task: _Task, fit: BatchFit
 ) -> None:
     """Write the ends of a slab into the result, with covariances."""
-    fit.status[rows] = solution.status
+    cost = 0.5 * solution.fnorm**2
+    status = np.where(np.isfinite(cost), solution.status, Status.MODEL_NONFINITE)
+    fit.status[rows] = status
     fit.nfev[rows] = solution.nfev
     fit.njev[rows] = solution.njev
-    ended = np.flatnonzero(solution.status != Status.MODEL_NONFINITE)
+    ended = np.flatnonzero(status != Status.MODEL_NONFINITE)
     fit.params[rows[ended]] = problem.take(ended).complete(solution.params[ended])
-    fit.cost[rows] = 0.5 * solution.fnorm**2
+    fit.cost[rows[ended]] = cost[ended]
     step = max(1, _COVARIANCE_POINTS // problem.y.shape[1])
     for first in range(0, ended.size, step):
         part = ended[first : first + step]
@@ -417,26 +422,23 @@ def _write_covariance(
         jac[held] = 0.0
     rank_tolerance = _EXACT_RANK if task.model.jac is not None else _DIFFERENCES_RANK
     covariance = unscaled_covariance(jac, rank_tolerance)
-    scale = np.ones(len(rows)) if task.options.absolute_sigma else fit.redchi[rows]
-    part = np.where(
-        held[:, :, None] | held[:, None, :], 0.0, covariance.cov_x * scale[:, None, None]
-    )
-    undetermined = covariance.undetermined & ~held
-    undetermined |= undetermined_by_rise(problem, params, part, fit.cost[rows], scale)
-    part[undetermined[:, :, None] | undetermined[:, None, :]] = np.nan
-    cov = np.zeros((len(rows), task.model.n_params, task.model.n_params))
-    cov[:, free[:, None], free] = part
-    stderr = np.full((len(rows), task.model.n_params), np.nan)
-    stderr[:, free] = np.where(held, np.nan, np.sqrt(np.diagonal(part, axis1=1, axis2=2)))
-    fit.cov[rows], fit.stderr[rows] = cov, stderr
-    flags = Flag.AT_BOUND * held.any(axis=1) + Flag.UNDETERMINED * undetermined.any(axis=1)
+    cov_x = np.where(held[:, :, None] | held[:, None, :], 0.0, covariance.cov_x)
+    scale = np.ones(len(rows))
     if not task.options.absolute_sigma:
-        flags = flags + Flag.NO_DOF * (fit.dof[rows] == 0)
-    fit.flags[rows] |= flags.astype(np.uint8)
-
-
-def _read_only(values: Floats) -> Floats:
-    """Return a view that a model which writes into its arguments cannot corrupt."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
+        dof = fit.dof[rows]
+        scale = np.where(dof > 0, 2.0 * fit.cost[rows] / dof, np.nan)
+        fit.flags[rows[dof == 0]] |= np.uint8(Flag.NO_DOF)
+    undetermined = covariance.undetermined & ~held
+    undetermined |= undetermined_by_rise(problem, params, cov_x, fit.cost[rows], scale)
+    cov_x[undetermined[:, :, None] | undetermined[:, None, :]] = np.nan
+    part = cov_x * scale[:, None, None]
+    part[held[:, :, None] | held[:, None, :]] = 0.0
+    fit.cov[rows] = 0.0
+    fit.cov[np.ix_(rows, free, free)] = part
+    fit.stderr[np.ix_(rows, free)] = np.where(
+        held, np.nan, np.sqrt(np.diagonal(part, axis1=1, axis2=2))
+    )
+    fit.at_bound[np.ix_(rows, free)] = held
+    fit.undetermined[np.ix_(rows, free)] = undetermined
+    fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
+    fit.flags[rows[undetermined.any(axis=1)]] |= np.uint8(Flag.UNDETERMINED)

@@ -68,7 +68,9 @@ class Curves:
                 return np.asarray(values[places[:1]], dtype=np.float64)
             if whole:
                 return np.ascontiguousarray(values, dtype=np.float64)
-            return np.asarray(values.reshape(-1)[index], dtype=np.float64)
+            if values.ndim == 2:
+                return np.asarray(values[rows[:, None], places], dtype=np.float64)
+            return np.asarray(values[index], dtype=np.float64)
 
         y = gather(self.y)
         predictors = tuple(gather(p) for p in self.predictors)

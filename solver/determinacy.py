@@ -24,12 +24,12 @@ _SUSPICIOUS = 2.0
 """stderr relative to the parameter above which it is put to the test."""
 _FACTOR = 4.0
 """How far the rise of the sum of squares may be from the expected one, either way."""
-_ROUNDING = 1e-12
-"""Residuals below this share of the data are rounding, and say nothing."""
+_AUDIBLE = 1e-10
+"""Residuals below this share of the data are rounding: the test takes them for so large."""
 
 
 def undetermined_by_rise(
-    problem: CurveProblem, params: Floats, cov: Floats, cost: Floats, rise: Floats
+    problem: CurveProblem, params: Floats, cov_x: Floats, cost: Floats, rise: Floats
 ) -> Bools:
     """Return which parameters have a stderr that the sum of squares does not bear out.
 
@@ -39,36 +39,35 @@ def undetermined_by_rise(
         The curves.
     params
         (n_curves, n_free), the minimum.
-    cov
-        (n_curves, n_free, n_free); rows of NaN or zeros are passed over.
+    cov_x
+        (n_curves, n_free, n_free), unscaled; rows of NaN or zeros are passed over.
     cost
         (n_curves,), ½ chi2 at the minimum.
     rise
-        (n_curves,), what chi2 should rise by at one standard error.
+        (n_curves,), what chi2 should rise by at one standard error: redchi, or 1 where sigma is
+        absolute.
 
     Returns
     -------
     (n_curves, n_free) bool.
     """
     undetermined = np.zeros(params.shape, dtype=np.bool_)
-    size = dot(problem.y, problem.y)
-    if problem.weight is not None:
-        weighted = problem.y * problem.weight
-        size = dot(weighted, weighted)
-    audible = rise > _ROUNDING * _ROUNDING * size
-    stderr = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-    suspicious = (stderr > _SUSPICIOUS * np.abs(params)) & audible[:, None]
+    data = problem.y if problem.weight is None else problem.y * problem.weight
+    rise = np.maximum(rise, _AUDIBLE * _AUDIBLE * dot(data, data))
+    unit = np.sqrt(np.diagonal(cov_x, axis1=1, axis2=2))
+    suspicious = unit * np.sqrt(rise)[:, None] > _SUSPICIOUS * np.abs(params)
     for j in range(params.shape[1]):
         rows = np.flatnonzero(suspicious[:, j])
         if not rows.size:
             continue
+        step = np.nan_to_num(cov_x[rows, :, j]) * (np.sqrt(rise[rows]) / unit[rows, j])[:, None]
         part = problem.take(rows)
-        step = np.nan_to_num(cov[rows, :, j]) / stderr[rows, j, None]
-        for side in (step, -step):
-            there = params[rows] + side
-            fun = part.residuals(there)
-            risen = dot(fun, fun) - 2.0 * cost[rows]
-            allowed = True if problem.box is None else problem.box.contains(there)
-            borne_out = (risen >= rise[rows] / _FACTOR) & (risen <= rise[rows] * _FACTOR)
+        for there in (params[rows] + step, params[rows] - step):
+            allowed = np.ones(rows.size, dtype=np.bool_)
+            if problem.box is not None:
+                allowed = problem.box.contains(there)
+            fun = part.residuals(np.where(allowed[:, None], there, params[rows]))
+            share = (dot(fun, fun) - 2.0 * cost[rows]) / rise[rows]
+            borne_out = (share >= 1 / _FACTOR) & (share <= _FACTOR)
             undetermined[rows, j] |= allowed & ~borne_out
     return undetermined

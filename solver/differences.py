@@ -47,7 +47,10 @@ def forward_differences(
         jac[:, j] /= steps[:, j, None]
         failed = ~np.isfinite(jac[:, j]).all(axis=1)
         if failed.any():
-            shifted[:, j] = params[:, j] - steps[:, j]
+            back = params[:, j] - steps[:, j]
+            if box is not None:
+                failed &= (back >= box.lower[j]) & (back <= box.upper[j])
+            shifted[:, j] = np.where(failed, back, params[:, j])
             backwards = (residuals(shifted) - fun) / -steps[:, j, None]
             jac[failed, j] = backwards[failed]
     return jac
@@ -61,5 +64,10 @@ def difference_steps(params: Floats, epsfcn: float | None, box: Box | None) -> F
     steps = np.where(steps == 0, relative, steps)
     if box is None:
         return steps
-    backwards = (params + steps > box.upper) & (params - steps >= box.lower)
-    return np.where(backwards, -steps, steps)
+    above, below = box.upper - params, params - box.lower
+    largest = np.where(above >= below, 0.5 * above, -0.5 * below)
+    return np.where(
+        params + steps <= box.upper,
+        steps,
+        np.where(params - steps >= box.lower, -steps, largest),
+    )

@@ -167,6 +167,11 @@ class Model:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model at given predictors, constants and parameters, by order or name."""
         values = dict(zip(self.arguments, args, strict=False)) | kwargs
+        if len(args) > len(self.arguments) or set(values) != set(self.arguments):
+            raise TypeError(
+                f"model {self.name!r} takes {self.arguments}, got {len(args)} values by order and "
+                f"{tuple(kwargs)} by name"
+            )
         return self.func(*(values[name] for name in self.arguments))
 
     def with_bounds(self, **bounds: tuple[float, float]) -> Self:

@@ -27,7 +27,8 @@ class FitOptions:
         ``{name: (lower, upper)}``, or ``(lower, upper)`` with scalars or one value a parameter;
         None: the model's own. Infinite where there is none.
     fixed
-        Parameters that are not fitted: names (held at their start values) or ``{name: value}``.
+        Parameters that are not fitted: names (held at their start values) or ``{name: value}``;
+        kept as a mapping, with None for the start value.
     nan_policy
         "omit": points with NaN or infinity in x, y or sigma are left out (and flagged).
         "propagate": such a curve ends with ``Status.NONFINITE_DATA``. "raise": ValueError.
@@ -66,7 +67,11 @@ class FitOptions:
     engine: Engine = "auto"
 
     def __post_init__(self) -> None:
-        """Check every value that needs no model."""
+        """Check every value that needs no model; give `fixed` its one form, a mapping."""
+        if isinstance(self.fixed, str):
+            raise ValueError(f"fixed must be a list of names or a mapping, got {self.fixed!r}")
+        if not isinstance(self.fixed, Mapping):
+            object.__setattr__(self, "fixed", dict.fromkeys(self.fixed or ()))
         for name in ("ftol", "xtol", "gtol"):
             value = getattr(self, name)
             if not value >= 0 or not np.isfinite(value):
@@ -99,7 +104,12 @@ class FitOptions:
         if isinstance(given, Mapping):
             for name, pair in given.items():
                 j = index_of(name, params, "bounds")
-                lower[j], upper[j] = pair
+                try:
+                    lower[j], upper[j] = pair
+                except (TypeError, ValueError) as error:
+                    raise ValueError(
+                        f"bounds of {name!r} must be (lower, upper), got {pair!r}"
+                    ) from error
         else:
             try:
                 low, high = given
@@ -146,13 +156,7 @@ class FitOptions:
         ValueError
             When a name is not a parameter, or no parameter is left to fit.
         """
-        if isinstance(self.fixed, str):
-            raise ValueError(f"fixed must be a list of names or a mapping, got {self.fixed!r}")
-        fixed = (
-            dict(self.fixed)
-            if isinstance(self.fixed, Mapping)
-            else dict.fromkeys(self.fixed or (), None)
-        )
+        fixed = dict(self.fixed)
         for name in fixed:
             index_of(name, params, "fixed")
         if len(fixed) == len(params):

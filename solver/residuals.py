@@ -78,7 +78,7 @@ class CurveProblem:
     def values(self, params: Floats) -> Floats:
         """Return the model's values, (n_curves, n_points), at the free parameters."""
         if self.alone:
-            return self._one_by_one(self.model.func, params)[0]
+            return self._one_by_one(lambda *a: [self.model.func(*a)], params, 1)[0]
         return as_rows(self.model.func(*self._arguments(params)), self.y.shape)
 
     def residuals(self, params: Floats) -> Floats:
@@ -116,7 +116,7 @@ class CurveProblem:
         jac = np.empty(shape)
         assert self.model.jac is not None
         derivatives: Sequence[Any] = (
-            self._one_by_one(self.model.jac, params)
+            self._one_by_one(self.model.jac, params, self.template.shape[1])
             if self.alone
             else self.model.jac(*self._arguments(params))
         )
@@ -133,31 +133,45 @@ class CurveProblem:
     def _arguments(self, params: Floats) -> list[Any]:
         """Return the arguments of the model's function for all curves."""
         complete = self.complete(params)
-        columns = [complete[:, j, None] for j in range(complete.shape[1])]
-        return self.model.arrange(self.predictors, self.constants, columns)
+        columns = [read_only(complete[:, j, None]) for j in range(complete.shape[1])]
+        predictors = [read_only(p) for p in self.predictors]
+        constants = [read_only(c) for c in self.constants]
+        return self.model.arrange(predictors, constants, columns)
 
-    def _one_by_one(self, func: Any, params: Floats) -> list[Floats]:
+    def _one_by_one(self, func: Any, params: Floats, n_outputs: int) -> list[Floats]:
         """Call `func` curve by curve with the points that count and plain numbers."""
         complete = self.complete(params)
-        outputs: list[Floats] = []
+        outputs = [np.zeros(self.y.shape) for _ in range(n_outputs)]
         for i in range(len(params)):
             keep = slice(None) if self.valid is None else self.valid[i]
             result = func(*self.arguments_alone(i, complete[i], keep))
-            result = result if isinstance(result, (list, tuple)) else [result]
-            if not outputs:
-                outputs = [np.zeros(self.y.shape) for _ in result]
             for out, values in zip(outputs, result, strict=True):
-                out[i, keep] = values
-        return outputs or [np.zeros(self.y.shape)] * self.template.shape[1]
+                out[i, keep] = _as_real(values)
+        return outputs
 
     def arguments_alone(self, i: int, params: Sequence[float], keep: Any) -> list[Any]:
         """Return the arguments for curve i alone: 1-D predictors, plain numbers."""
-        predictors = [p[0 if len(p) == 1 else i][keep] for p in self.predictors]
+        predictors = [read_only(p[0 if len(p) == 1 else i][keep]) for p in self.predictors]
         constants = [float(c[i, 0]) for c in self.constants]
         return self.model.arrange(predictors, constants, [float(p) for p in params])
 
 
 def as_rows(values: Any, shape: tuple[int, ...]) -> Floats:
     """Return the model's values as float64 of the given shape, a fresh array or the model's own."""
-    array = np.asarray(values, dtype=np.float64)
+    array = _as_real(values)
     return array if array.shape == shape else np.broadcast_to(array, shape)
+
+
+def _as_real(values: Any) -> Floats:
+    """Return what a model returned as float64, or say that it is not real."""
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise ValueError(f"a model must return real numbers, got dtype {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def read_only(values: Floats) -> Floats:
+    """Return a view that a model which writes into its arguments cannot corrupt."""
+    view = values.view()
+    view.flags.writeable = False
+    return view

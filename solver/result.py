@@ -1,6 +1,5 @@
 """What a batch of fits returns."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats
+from .curves import by_predictor
+from .evaluation import evaluate
 from .model import Model
 from .status import Flag, Status
 
@@ -32,6 +33,8 @@ class BatchFit:
         (n_curves,) int8, see `Status`.
     flags
         (n_curves,) uint8, see `Flag`.
+    at_bound, undetermined
+        (n_curves, n_params) bool, the parameters that the flags of these names speak of.
     nfev, njev
         (n_curves,) int32, evaluations of the model (with those for differences) and Jacobians.
     cost
@@ -46,6 +49,8 @@ class BatchFit:
     stderr: Floats
     status: npt.NDArray[np.int8]
     flags: npt.NDArray[np.uint8]
+    at_bound: Bools
+    undetermined: Bools
     nfev: npt.NDArray[np.int32]
     njev: npt.NDArray[np.int32]
     cost: Floats
@@ -84,22 +89,19 @@ class BatchFit:
         """Compose the sentence of curve i."""
         parts = [Status(int(self.status[i])).message]
         flags = Flag(int(self.flags[i]))
-        names = self.model.params
         if flags & Flag.AT_BOUND:
-            held = [
-                p
-                for j, p in enumerate(names)
-                if np.isnan(self.stderr[i, j]) and self.cov[i, j, j] == 0.0
-            ]
-            parts.append(f"Held: {', '.join(held)}.")
+            parts.append(f"Held at a bound: {self._names(self.at_bound[i])}.")
         if flags & Flag.UNDETERMINED:
-            loose = [p for j, p in enumerate(names) if np.isnan(self.cov[i, j, j])]
-            parts.append(f"Not determined by the data: {', '.join(loose)}.")
+            parts.append(f"Not determined by the data: {self._names(self.undetermined[i])}.")
         if flags & Flag.NO_DOF:
             parts.append("No degree of freedom is left to estimate the covariance.")
         if flags & Flag.POINTS_OMITTED:
             parts.append("Points that are not finite were left out.")
         return " ".join(parts)
+
+    def _names(self, which: Bools) -> str:
+        """List the parameters of a mask, (n_params,)."""
+        return ", ".join(p for p, yes in zip(self.model.params, which, strict=True) if yes)
 
     def evaluate(self, x: Any = None) -> Floats:
         """Return the model at the fitted parameters.
@@ -112,34 +114,14 @@ class BatchFit:
 
         Returns
         -------
-        (n_curves, n_points) float64; flat with the data's offsets for ragged curves and no x.
-        NaN for curves that were not fitted.
-        """
-        if x is None and self.offsets is not None:
-            rows = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-            predictors = [np.asarray(v, dtype=np.float64) for v in self.x]
-            params = [self.params[rows, j] for j in range(self.model.n_params)]
-            constants = [np.asarray(c)[rows] if np.ndim(c) else c for c in self.constants]
-        else:
-            predictors = [np.asarray(v, dtype=np.float64) for v in self._predictors(x)]
-            params = [self.params[:, j, None] for j in range(self.model.n_params)]
-            constants = [np.asarray(c)[:, None] if np.ndim(c) else c for c in self.constants]
-        with np.errstate(all="ignore"):
-            values = self.model.func(*self.model.arrange(predictors, constants, params))
-        shape = np.broadcast_shapes(*(np.shape(v) for v in (*predictors, *params)))
-        return np.array(np.broadcast_to(values, shape), dtype=np.float64)
+        (n_curves, n_points) float64; flat as the data for ragged curves and no x. NaN for curves
+        that were not fitted, and where x is not finite.
 
-    def _predictors(self, x: Any) -> tuple[Any, ...]:
-        """Return the arrays of the predictors in the model's order."""
-        if x is None:
-            return self.x
-        if isinstance(x, Mapping):
-            missing = set(self.model.predictors) - set(x)
-            if missing:
-                raise ValueError(
-                    f"x needs {self.model.predictors}, given {tuple(x)}: {sorted(missing)} missing"
-                )
-            return tuple(x[p] for p in self.model.predictors)
-        if len(self.model.predictors) > 1:
-            raise ValueError(f"x must be a mapping with the predictors {self.model.predictors}")
-        return (x,)
+        Raises
+        ------
+        ValueError
+            When the shapes do not fit, or predictors are missing.
+        """
+        predictors = self.x if x is None else by_predictor(self.model, x)
+        offsets = self.offsets if x is None else None
+        return evaluate(self.model, self.params, predictors, self.constants, offsets)

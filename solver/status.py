@@ -64,7 +64,7 @@ _MESSAGES = {
     Status.BAD_SIGMA: "sigma must be finite and > 0 at every point.",
     Status.TOO_FEW_POINTS: "The curve has fewer usable points than free parameters.",
     Status.BAD_START: "The start values are not finite or lie outside the bounds.",
-    Status.MODEL_NONFINITE: "The model is not finite at the start values.",
+    Status.MODEL_NONFINITE: "The model, or its sum of squares, is not finite at the start values.",
     Status.JACOBIAN_NONFINITE: "The Jacobian is not finite, exact or by differences; the last "
     "iterate is kept.",
     Status.TASK_LOST: "The partition of this curve could not be computed.",

@@ -278,11 +278,15 @@ def test_a_model_that_is_not_finite_is_no_success() -> None:
     def broken(x: Any, a: Any) -> Any:
         return a * x * np.nan
 
-    with pytest.raises(RuntimeError, match=r"not found: The model is not finite at the start"):
+    with pytest.raises(
+        RuntimeError, match=r"not found: The model, or its sum of squares, is not finite"
+    ):
         curve_fit(broken, X, Y)
     with pytest.raises(ValueError, match=r"Residuals are not finite in the initial point"):
         curve_fit(broken, X, Y, method="trf")
-    with pytest.raises(RuntimeError, match=r"not found: The model is not finite at the start"):
+    with pytest.raises(
+        RuntimeError, match=r"not found: The model, or its sum of squares, is not finite"
+    ):
         curve_fit(decay, X, np.where(X > 4, np.nan, Y), check_finite=False)
 
 

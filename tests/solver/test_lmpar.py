@@ -194,7 +194,7 @@ def test_each_curve_gets_the_step_it_gets_alone() -> None:
         np.testing.assert_array_equal(par_alone[0], damping[i])
 
 
-@settings(max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(st.integers(1, 6), st.integers(0, 10_000), st.floats(-8, 3))
 def test_scaling_the_residuals_scales_the_step(n: int, seed: int, exponent: float) -> None:
     R, qtf, diag = triangles(n, seed)

@@ -433,19 +433,25 @@ GROWTH = Kind(
 )
 
 
-def test_trial_steps_that_overflow_end_as_in_minpack() -> None:
-    curves = GROWTH.curves(40)
-    overflown = 0
+def count_lost(curves: Curves) -> tuple[Solution, int]:
+    """Solve, and count the trials with residuals that are not finite."""
+    lost = 0
 
     class Watched(Curves):
         def residuals(self, params: Floats) -> Floats:
-            nonlocal overflown
+            nonlocal lost
             fun = super().residuals(params)
-            overflown += int((~np.isfinite(fun)).any(axis=1).sum())
+            lost += int((~np.isfinite(fun)).any(axis=1).sum())
             return fun
 
     found = solve(Watched(curves.kind, curves.y, curves.start), curves.start, rules())
-    assert overflown >= 20
+    return found, lost
+
+
+def test_trial_steps_that_overflow_end_as_in_minpack() -> None:
+    curves = GROWTH.curves(40)
+    found, lost = count_lost(curves)
+    assert lost >= 20
     ends = [curves.by_minpack(i) for i in range(40)]
     fnorm = [np.linalg.norm(info["fvec"]) for _, _, info, _, _ in ends]
     nfev = np.array([info["nfev"] for _, _, info, _, _ in ends])
@@ -472,7 +478,7 @@ def test_a_start_whose_derivatives_all_but_underflow_ends_as_in_minpack(rate: fl
     assert found.fnorm[0] <= np.linalg.norm(info["fvec"]) * (1 + 1e-9)
 
 
-def test_trial_steps_into_nan_come_down_as_low_as_minpack() -> None:
+def test_trial_steps_into_nan_end_as_in_minpack() -> None:
     root = Kind(
         lambda x, a, b: a * np.sqrt(b + x),
         lambda x, a, b: (np.sqrt(b + x), a / 2 / np.sqrt(b + x)),
@@ -482,10 +488,9 @@ def test_trial_steps_into_nan_come_down_as_low_as_minpack() -> None:
         noise=0.02,
     )
     curves = root.curves(40)
-    found = solve(curves, curves.start, rules())
-    for i in range(40):
-        info = curves.by_minpack(i)[2]
-        assert found.fnorm[i] <= np.linalg.norm(info["fvec"]) * (1 + 1e-7)
+    found, lost = count_lost(curves)
+    assert lost >= 20
+    assert np.mean(as_minpack(curves, found)) >= 0.95
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())

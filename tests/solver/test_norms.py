@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -24,6 +24,7 @@ def norm_by_hypot(v: Floats) -> float:
     return math.hypot(*v.tolist())
 
 
+@settings(derandomize=True)
 @given(rows, scales)
 def test_enorm_is_the_norm_at_any_scale(row: Floats, scale: float) -> None:
     v = row * scale
@@ -80,6 +81,12 @@ def test_enorm_of_rare_rows_leaves_the_others_their_bits() -> None:
     np.testing.assert_allclose(mixed[5:], np.linalg.norm(plain, axis=1), rtol=1e-14)
 
 
+def test_enorm_of_columns_is_that_of_each_column() -> None:
+    columns = np.random.default_rng(0).normal(size=(4, 3, 17)) * np.array([[1e-200], [1], [1e200]])
+    expected = np.stack([enorm(columns[:, j]) for j in range(3)], axis=1)
+    np.testing.assert_array_equal(enorm(columns), expected)
+
+
 @pytest.mark.parametrize(("n_curves", "n"), [(0, 5), (3, 0), (0, 0)])
 def test_empty_sums_are_zero(n_curves: int, n: int) -> None:
     nothing = np.ones((n_curves, n))
@@ -95,6 +102,7 @@ def test_dot_sums_over_the_last_axis(n: int) -> None:
     size = np.abs(a * b).sum(axis=1)
     assert np.all(np.abs(dot(a, b) - exact) <= 1e-15 * n * size)
     np.testing.assert_allclose(dot(a, c), np.matmul(c, a[:, :, None])[:, :, 0], atol=1e-13 * n)
+    np.testing.assert_allclose(dot(c, c), np.sum(c * c, axis=2), rtol=1e-15 * n)
 
 
 # einsum works through its operands in buffers of 8192 values: rows longer than that, and batches
