@@ -1,5 +1,6 @@
 """The workers: a cluster of this machine, one that runs already, or one that the caller has."""
 
+import logging
 import os
 import signal
 import sys
@@ -48,7 +49,7 @@ def connected(cluster: Cluster, n_workers: int | None, retries: int) -> Iterator
             local_cluster(n_workers or default_workers(), retries) as local,
             Client(local, set_as_default=False) as client,  # type: ignore[no-untyped-call]
         ):
-            client.register_plugin(IgnoreInterrupt())
+            client.register_plugin(LeaveToRun())
             yield client
     elif isinstance(cluster, str):
         with _reached(cluster) as client:
@@ -84,11 +85,18 @@ def threads_of(client: Any) -> int:
     return max(1, int(sum(client.nthreads().values())))
 
 
-class IgnoreInterrupt(WorkerPlugin):
-    """Leave Ctrl-C, which a terminal sends to all its processes, to the one that has the run."""
+class LeaveToRun(WorkerPlugin):
+    """Leave Ctrl-C, and the telling of what failed, to the process that has the run.
+
+    A terminal sends Ctrl-C to all its processes, and Dask logs a traceback for each try of a task
+    that raises; the run's summary lists every partition that failed, once, with its reason.
+    """
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002 - what Dask calls it with
         """Set the worker's process up; called in its main thread."""
+        logging.getLogger("distributed.worker").addFilter(
+            lambda record: not str(record.msg).startswith("Compute Failed")
+        )
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 

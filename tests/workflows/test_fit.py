@@ -131,6 +131,7 @@ def test_partitions_that_fail_are_listed_with_exit_code_3(
     size = ("--partition-size", "4kB", "--retries", 0)
     done = manyfit(*command, *size, cwd=tmp_path)
     assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
     assert "partition 1 failed: OSError: the detector was off" in done.stdout
     assert "TASK_LOST" in done.stdout
     assert "run the same command again: only that is done" in done.stdout
