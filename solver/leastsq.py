@@ -13,9 +13,10 @@ import numpy as np
 
 from .arrays import ArrayLike, Floats
 from .bounds import Box
-from .minpack import LastFactors, Rules, Solution, solve_alone
+from .minpack import Rules, solve_alone
 from .one_curve import OneCurve
 from .options import TOLERANCE
+from .state import LastFactors, Solution
 from .status import Status
 from .trust_region import EPSILON, Tolerances
 

@@ -11,7 +11,8 @@ from scipy.optimize import leastsq
 from manyfit.solver.arrays import Floats, Ints
 from manyfit.solver.bounds import Box
 from manyfit.solver.differences import forward_differences
-from manyfit.solver.minpack import Rules, Solution, solve, solve_alone
+from manyfit.solver.minpack import Rules, solve, solve_alone
+from manyfit.solver.state import Solution
 from manyfit.solver.status import Status
 from manyfit.solver.trust_region import Tolerances
 
