@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..solver.graph.graph import GraphFunction
 from ..solver.model import Model
 from ..solver.options import FitOptions
 from .binding import Binding
@@ -155,6 +156,9 @@ def _object_parts(value: Any) -> Iterator[Any]:
     """Take any other object apart: its type, and its state where it has one."""
     kind = type(value)
     yield _Fact(f"{kind.__module__}.{kind.__qualname__}")
+    if isinstance(value, GraphFunction):
+        yield _Fact(value.digest)
+        return
     if isinstance(value, type) or kind.__module__ in {"numpy", "builtins"}:
         yield _Fact(getattr(value, "__qualname__", getattr(value, "__name__", "")))
     elif is_dataclass(value):

@@ -14,6 +14,8 @@ from typing import Any, Self
 import numpy as np
 
 from .arrays import Bools, Floats
+from .graph.nodes import depends_on_predictors
+from .graph.parsing import parse
 
 Guess = Callable[[Any, Floats, Bools], Floats]
 
@@ -157,6 +159,70 @@ class Model:
             arguments=arguments,
             start={k: v for k, v in defaults.items() if k in params},
             bounds=dict(bounds or {}),
+        )
+
+    @classmethod
+    def from_expression(
+        cls,
+        text: str,
+        params: Sequence[str] | None = None,
+        *,
+        x: str | Sequence[str] = "x",
+        constants: Sequence[str] = (),
+        guess: Guess | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make a model from a formula, ``"a*exp(-b*x) + c"``, with exact derivatives.
+
+        Parameters
+        ----------
+        text
+            Python's arithmetic and comparisons, ``u if condition else v``, NumPy's elementary
+            functions (with or without ``np.``), ``erf``, ``erfc``, ``expit``, and ``pi``. It is
+            read by a whitelist and never run, so it may come from anywhere.
+        params
+            The parameters, in order; default: every other name, in order of appearance.
+        x
+            Name or names of the predictors.
+        constants
+            Names that are given for each curve and not fitted.
+        guess, bounds, name
+            See the class; the default name is the formula.
+
+        Raises
+        ------
+        ValueError
+            When the text is no expression of these names (with the column), or does not depend on
+            the predictors or on one of the `params`.
+
+        Examples
+        --------
+        >>> model = Model.from_expression("a*exp(-b*x) + c")
+        >>> model.params, float(model(x=0.0, a=2.0, b=1.5, c=0.5))
+        (('a', 'b', 'c'), 2.5)
+        """
+        predictors = (x,) if isinstance(x, str) else tuple(x)
+        graph = parse(text, params, predictors, tuple(constants))
+        if graph.unused:
+            raise ValueError(
+                f"{text!r} does not depend on {', '.join(graph.unused)}: leave such params out"
+            )
+        if not depends_on_predictors(graph.root):
+            raise ValueError(
+                f"{text!r} does not depend on {', '.join(predictors)}: if the predictor has "
+                "another name, say which, x='t' in Python and --x t=COLUMN on the command line"
+            )
+        return cls(
+            name=name or text,
+            params=graph.params,
+            func=graph.function(),
+            jac=graph.jacobian(),
+            guess=guess,
+            predictors=graph.predictors,
+            constants=graph.constants,
+            bounds=dict(bounds or {}),
+            expression=graph.text,
         )
 
     @property

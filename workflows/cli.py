@@ -43,7 +43,7 @@ def main() -> None:
     required=True,
     metavar="MODEL",
     help="A model of the library, such as gaussian or polynomial:3 (`manyfit models` lists them), "
-    "or module:function.",
+    "a formula such as 'a*exp(-b*x) + c', or module:function.",
 )
 @click.option(
     "--out",

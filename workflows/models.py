@@ -3,6 +3,7 @@
     gaussian            a model of the library
     polynomial:3        one with a whole number
     mymodule:decay      a function or a `Model` of a Python module
+    a*exp(-b*x) + c     a formula; what is no predictor, constant or function is a parameter
 
 The module is installed or stands in the working directory.
 """
@@ -42,10 +43,7 @@ def resolve_model(
         When there is no such model, with the nearest names and the ways to give one.
     """
     if _EXPRESSION.search(spec):
-        raise ValueError(
-            f"--model {spec!r} looks like an expression, and those cannot be read yet: put it "
-            "into a function, in mymodel.py say, and give --model mymodel:function"
-        )
+        return Model.from_expression(spec, x=list(predictors) or "x", constants=constants)
     name, colon, attribute = spec.partition(":")
     if name in MODELS or not colon:
         return _from_library(spec, name)
@@ -79,7 +77,7 @@ def _from_library(spec: str, name: str) -> Model:
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     raise ValueError(
         f"--model {spec!r} is not in the library: {meant}`manyfit models` lists all {len(MODELS)}; "
-        "a function of yours is given as module:function"
+        "a function of yours is given as module:function, a formula as 'a*exp(-b*x) + c'"
     )
 
 

@@ -1,10 +1,13 @@
 """Models: one meaning for every name, read from a signature or given."""
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
+from manyfit.solver.batch import fit_curves
+from manyfit.solver.library import get_model
 from manyfit.solver.model import Model
 
 
@@ -135,3 +138,51 @@ def test_a_call_with_missing_or_unknown_arguments_is_refused(
 ) -> None:
     with pytest.raises(TypeError, match=r"model 'decay' takes \('x', 'a', 'b', 'c'\), got"):
         Model.from_function(decay)(*args, **kwargs)
+
+
+def test_a_formula_is_a_model_with_exact_derivatives() -> None:
+    model = Model.from_expression("a*exp(-b*x) + c", bounds={"b": (0, 9)})
+    assert (model.name, model.params, model.bounds["b"]) == (
+        "a*exp(-b*x) + c",
+        ("a", "b", "c"),
+        (0, 9),
+    )
+    assert Model.from_expression(str(model.expression)) == Model.from_expression(model.name)
+    x = np.linspace(0, 5, 30)
+    rng = np.random.default_rng(4)
+    y = rng.uniform(1, 3, (20, 1)) * np.exp(-1.5 * x) + 0.5 + rng.normal(0, 0.02, (20, 30))
+    ours = fit_curves(model, x, y, p0=[1, 1, 1])
+    library = fit_curves(get_model("exponential_decay"), x, y, p0=[1, 1, 1])
+    np.testing.assert_allclose(ours.params, library.params, rtol=1e-9)
+    np.testing.assert_allclose(ours.cov, library.cov, rtol=1e-7)
+    np.testing.assert_array_equal(ours.njev, library.njev)
+
+
+def test_a_formula_has_predictors_and_constants_by_name() -> None:
+    model = Model.from_expression("a*u + b*v**2 + k", x=("u", "v"), constants=["k"], name="plane")
+    assert (model.name, model.predictors, model.constants) == ("plane", ("u", "v"), ("k",))
+    u, v = np.arange(6.0), np.arange(6.0) ** 2
+    y = 2 * u + 3 * v**2 + np.array([[1.0], [2.0]])
+    fit = fit_curves(model, {"u": u, "v": v}, y, constants={"k": [1.0, 2.0]})
+    np.testing.assert_allclose(fit.params, [[2, 3], [2, 3]], rtol=1e-9)
+
+
+def test_a_formula_travels() -> None:
+    model = pickle.loads(pickle.dumps(Model.from_expression("a*tanh(b*x)")))
+    assert model == Model.from_expression("a*tanh(b*x)")
+    assert model(1.0, 2.0, 0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("a*t", {}, "does not depend on x: if the predictor has"),
+        ("a*x", {"params": ["a", "b"]}, "does not depend on b: leave such params out"),
+        ("a*x +", {}, r"\(column"),
+    ],
+)
+def test_formulas_that_are_no_model_are_refused(
+    text: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Model.from_expression(text, **options)

@@ -56,6 +56,22 @@ def lines(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_formula_is_fitted_and_its_run_is_known_again(
+    tmp_path: Path, manyfit: Command, lines: Path
+) -> None:
+    out = tmp_path / "out"
+    told = []
+    for _ in range(2):
+        done = manyfit("fit", lines, "-m", "a + b*x", "-o", out, "--workers", 1)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert ": 60 fitted in" in told[0]
+    assert ": 0 fitted in" in told[1]
+    result = read_result(out)
+    np.testing.assert_allclose(result["b"], 2 * list(np.linspace(1, 2, 30)), rtol=1e-9)
+    assert "a + b*x" in manyfit("show", out).stdout
+
+
 @pytest.mark.parametrize("layout", ["list", "long", "wide"])
 def test_every_layout_gives_the_same_fits(
     tmp_path: Path, manyfit: Command, decays: Path, fits: Path, layout: str

@@ -62,6 +62,14 @@ def test_predictors_and_constants_are_named() -> None:
     assert (model.predictors, model.constants, model.params) == (("t", "u"), ("k",), ("a",))
 
 
+def test_a_formula_is_a_model() -> None:
+    model = resolve_model("a*exp(-b*t) + k*c", predictors=("t",), constants=("k",))
+    assert (model.predictors, model.constants) == (("t",), ("k",))
+    assert model.params == ("a", "b", "c")
+    assert model(t=0.0, k=2.0, a=3.0, b=1.0, c=0.25) == 3.5
+    assert resolve_model("a/x").params == ("a",)
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -70,9 +78,9 @@ def test_predictors_and_constants_are_named() -> None:
         ("polynomial", r"'polynomial' needs its degree"),
         ("polynomial:x", r"degree of model 'polynomial' must be an integer, got 'x'"),
         ("gaussian:2", r"'gaussian' takes no argument"),
-        ("a*exp(-b*x)", r"looks like an expression, and those cannot be read yet: put it into a"),
-        ("a/x", r"looks like an expression"),
-        ("a - x", r"looks like an expression"),
+        ("a*exq(-b*x)", r"there is no function 'exq'; did you mean 'exp'\?"),
+        ("a*exp(-b*t)", r"does not depend on x: if the predictor has"),
+        ("__import__('os')", r"\(column"),
         ("nosuch:f", r"there is no module 'nosuch' in .* and none is installed"),
         ("lab/labmodels.py:decay", r"the module without .py and dots instead of slashes"),
         ("broken:f", r"the import of 'broken' failed: ZeroDivisionError: division by zero"),

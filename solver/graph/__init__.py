@@ -1,0 +1,14 @@
+"""Expressions: models as values that can be read, printed, differentiated, sent and compiled.
+
+    operations, special   the operations there are, and those that NumPy lacks
+    nodes, simplify       expressions: equal where they say the same, shared, in normal form
+    functions             what text and traced functions may call: operations and combinations
+    derivatives, powers   exact derivatives, safe where a power or a branch not taken is singular
+    evaluate              values on NumPy arrays, several expressions at once
+    graph                 an expression with its names in order: what a model is made of
+    printing, parsing     text, and back; scanning refuses what may not be in it
+    tracing, verifying    from a NumPy function, called with tracers, and compared with it
+    tracer, numpy_calls   the tracer, and what NumPy's functions mean for it
+
+Only NumPy is needed. `scipy.special`'s erf, erfc and expit are known by name when traced.
+"""
