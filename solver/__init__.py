@@ -4,7 +4,7 @@
     trust_region                     may this step stay, how long is the next, is this the end
     qr, lmpar, bounds                which step: pivoted QR, Levenberg-Marquardt parameter, box
     minpack, state                   the reference engine: lmder and lmdif over a batch axis
-    residuals, differences           what is minimised, and its derivatives
+    residuals, columns, differences  what is minimised, and its derivatives
     covariance, determinacy          what the minimum says of the parameters
     curves, pointwise                people's arrays and functions, made fit for batches
     batch, preparation, evaluation   fit_curves: many curves of one model, and its values after

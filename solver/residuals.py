@@ -8,6 +8,7 @@ import numpy as np
 
 from .arrays import Bools, Floats, Ints
 from .bounds import Box
+from .columns import column
 from .differences import forward_differences
 from .model import Model
 
@@ -133,9 +134,9 @@ class CurveProblem:
     def _arguments(self, params: Floats) -> list[Any]:
         """Return the arguments of the model's function for all curves."""
         complete = self.complete(params)
-        columns = [read_only(complete[:, j, None]) for j in range(complete.shape[1])]
+        columns = [column(complete[:, j, None]) for j in range(complete.shape[1])]
         predictors = [read_only(p) for p in self.predictors]
-        constants = [read_only(c) for c in self.constants]
+        constants = [column(c) for c in self.constants]
         return self.model.arrange(predictors, constants, columns)
 
     def _one_by_one(self, func: Any, params: Floats, n_outputs: int) -> list[Floats]:

@@ -93,7 +93,7 @@ def evaluate(roots: Sequence[Node], values: Mapping[str, Any]) -> list[Any]:
         if leaf.op == "number":
             results[place] = np.float64(leaf.value)
         elif leaf.name in values:
-            results[place] = np.asarray(values[leaf.name], dtype=np.float64)[()]
+            results[place] = np.asanyarray(values[leaf.name], dtype=np.float64)[()]
         else:
             raise ValueError(f"there is no value for {leaf.name!r}, only for {sorted(values)}")
     with np.errstate(all="ignore"):

@@ -21,12 +21,20 @@ def decay(x: Floats, a: float, b: float, c: float) -> Floats:
     return a * np.exp(-b * x) + c
 
 
+def power(x: Floats, a: float, b: float, k: float) -> Floats:
+    """Return a power of x beside one of a parameter, without derivatives."""
+    return a * x**b + k**x
+
+
 MODELS: dict[str, tuple[Model, dict[str, float]]] = {
     "differences": (Model.from_function(decay), {"a": 2, "b": 1.5, "c": 0.5}),
     "exponential_decay": (get_model("exponential_decay"), {"a": 2, "b": 1.5, "c": 0.5}),
     "gaussian": (get_model("gaussian"), {"a": 3, "mu": 2, "s": 0.7, "c": 1}),
     "polynomial": (get_model("polynomial:3"), {"c0": 1, "c1": -2, "c2": 0.5, "c3": 0.1}),
     "sinusoid": (get_model("sinusoid"), {"a": 2, "w": 1.5, "phi": 0.5, "c": 0.2}),
+    "power": (Model.from_function(power), {"a": 2, "b": 1.7, "k": 1.1}),
+    "power_law": (get_model("power_law"), {"a": 2, "b": 1.7}),
+    "formula": (Model.from_expression("a*x**b + c/(1 + x)"), {"a": 2, "b": 1.7, "c": 1}),
 }
 
 
@@ -53,6 +61,22 @@ def test_alone_as_in_a_batch(name: str, n_points: int) -> None:
     batch = fit_curves(MODELS[name][0], x, y)
     for i in range(0, 40, 7):
         assert_same(batch, [i], fit_curves(MODELS[name][0], x[i : i + 1], y[i : i + 1]))
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("name", ["power", "power_law", "formula"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_exponents_that_numpy_has_short_cuts_for(name: str, exponent: float, shared: bool) -> None:
+    model = MODELS[name][0]
+    p0 = dict.fromkeys(model.params, 1.0) | {"b": exponent}
+    for n_points in (1, 2, 5, 17, 64, 130):
+        x, y = simulated(name, 9, n_points, seed=n_points)
+        for fixed in (["b"], [p for p in model.params if p != "b"]):
+            batch = fit_curves(model, x[0] if shared else x, y, p0=p0, fixed=fixed)
+            for i in (0, 4):
+                own = x[0] if shared else x[i : i + 1]
+                alone = fit_curves(model, own, y[i : i + 1], p0=p0, fixed=fixed)
+                assert_same(batch, [i], alone)
 
 
 @settings(max_examples=40, deadline=None)
