@@ -16,6 +16,8 @@ import numpy as np
 from .arrays import Bools, Floats
 from .graph.nodes import depends_on_predictors
 from .graph.parsing import parse
+from .graph.tracing import trace
+from .graph.verifying import verify
 
 Guess = Callable[[Any, Floats, Bools], Floats]
 
@@ -224,6 +226,33 @@ class Model:
             bounds=dict(bounds or {}),
             expression=graph.text,
         )
+
+    def traced(self) -> Self:
+        """Return the same model with exact derivatives, read off its function.
+
+        The function is called with symbols in place of arrays and numbers; what it computes with
+        them is its formula, which is compared with it at random values and then differentiated.
+        A model that has derivatives is returned as it is.
+
+        Raises
+        ------
+        TraceError
+            When the function is no formula of its arguments: it branches on their values, sums
+            over points, interpolates, calls what NumPy does not know ... The message has the line
+            and what to write instead. Such a model can be fitted all the same, by differences.
+
+        Examples
+        --------
+        >>> def decay(x, a, b):
+        ...     return a * np.exp(-x / b)
+        >>> Model.from_function(decay).traced().expression
+        'a*exp(-x/b)'
+        """
+        if self.jac is not None:
+            return self
+        graph = trace(self.func, self.arguments, self.predictors, self.constants, self.params)
+        verify(graph, self.func, self.arguments)
+        return replace(self, jac=graph.jacobian(self.arguments), expression=graph.text)
 
     @property
     def n_params(self) -> int:

@@ -25,7 +25,7 @@ class FitOptions:
         Whether sigma is in units of y. If not, the covariance is scaled by redchi.
     bounds
         ``{name: (lower, upper)}``, or ``(lower, upper)`` with scalars or one value a parameter;
-        None: the model's own. Infinite where there is none.
+        None: the model's own. Infinite, or None in a mapping, where there is none.
     fixed
         Parameters that are not fitted: names (held at their start values) or ``{name: value}``;
         kept as a mapping, with None for the start value.
@@ -105,7 +105,9 @@ class FitOptions:
             for name, pair in given.items():
                 j = index_of(name, params, "bounds")
                 try:
-                    lower[j], upper[j] = pair
+                    low, high = pair
+                    lower[j] = -np.inf if low is None else low
+                    upper[j] = np.inf if high is None else high
                 except (TypeError, ValueError) as error:
                     raise ValueError(
                         f"bounds of {name!r} must be (lower, upper), got {pair!r}"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from manyfit.solver.batch import fit_curves
+from manyfit.solver.graph.tracing import TraceError
 from manyfit.solver.library import get_model
 from manyfit.solver.model import Model
 
@@ -186,3 +187,26 @@ def test_formulas_that_are_no_model_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Model.from_expression(text, **options)
+
+
+def test_a_function_can_be_given_exact_derivatives() -> None:
+    plain = Model.from_function(decay, bounds={"b": (0, 9)})
+    traced = plain.traced()
+    assert traced.expression == "a*exp(-b*x) + c"
+    assert (traced.func, traced.start, traced.bounds) == (decay, plain.start, plain.bounds)
+    assert traced.traced() is traced
+    x = np.linspace(0, 5, 30)
+    y = np.array([[2.0], [3.0]]) * np.exp(-1.5 * x) + 0.5 + 0.01 * np.cos(7 * x)
+    by_hand = get_model("exponential_decay")
+    assert by_hand.jac is not None
+    fit, expected = (fit_curves(m, x, y, p0=[1, 1, 1]) for m in (traced, by_hand))
+    np.testing.assert_allclose(fit.params, expected.params, rtol=1e-9)
+    np.testing.assert_array_equal(fit.nfev, expected.nfev)
+
+
+def test_a_function_that_is_no_formula_says_where_and_what_to_do() -> None:
+    def step(x: Any, a: Any) -> Any:
+        return a * x if a > 0 else x
+
+    with pytest.raises(TraceError, match=r"test_model.py:\d+, in step: .*np.where"):
+        Model.from_function(step).traced()

@@ -145,3 +145,9 @@ def test_a_name_has_a_position_or_says_which_there_are() -> None:
     assert index_of("b", NAMES, "p0") == 1
     with pytest.raises(ValueError, match=r"p0 names 'x', which is no parameter"):
         index_of("x", NAMES, "p0")
+
+
+def test_none_is_no_bound() -> None:
+    options = FitOptions(bounds={"a": (0, None), "b": (None, 2)})
+    lower, upper = options.bounds_for(("a", "b"), {})
+    assert (lower.tolist(), upper.tolist()) == ([0, -np.inf], [np.inf, 2])
