@@ -118,6 +118,9 @@ def leastsq(
     SciPy ends with ier 4, a success, where the residuals are NaN from the start; here ier is
     negative and x is NaN.
 
+    One call takes about a millisecond more than SciPy's, since the engine is made for batches: for
+    many curves of one model, `fit_curves` is the faster way.
+
     Sources: Moré, Garbow, Hillstrom, User Guide for MINPACK-1, ANL-80-74 (1980); Moré (1978).
 
     Examples
