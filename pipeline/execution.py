@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+from distributed import KilledWorker
 
 from ..solver.model import Model
 from ..solver.options import FitOptions
@@ -88,16 +89,23 @@ class Execution:
         return not missing(self.plan, self.done)
 
     def run(self, client: Any, retries: int) -> None:
-        """Run the partitions that are missing."""
-        todo = missing(self.plan, self.done)
+        """Run the partitions that are missing.
+
+        When a worker dies Dask suspects every task that it had, running or in wait. So a partition
+        given up for that reason is tried again at the end, with nothing else in flight: only what
+        kills a worker by itself has failed.
+        """
         payload = packed(self.work.task, self.work.model)
+        suspects = []
+        todo = missing(self.plan, self.done)
         for partition, outcome in run_window(client, run_partition, payload, todo, retries):
-            if isinstance(outcome, Record):
-                self.done[outcome.index] = outcome
-                self._counts.update(outcome.counts)
+            if isinstance(outcome, KilledWorker):
+                suspects.append(partition)
             else:
-                self._fail(partition, outcome)
-            self._tell()
+                self._settle(partition, outcome)
+        for suspect in suspects:
+            for _, outcome in run_window(client, run_partition, payload, [suspect], retries):
+                self._settle(suspect, outcome)
 
     def summary(self) -> RunSummary:
         """Tell how it ended."""
@@ -112,6 +120,15 @@ class Execution:
             fitted=fitted,
             seconds=perf_counter() - self._begun,
         )
+
+    def _settle(self, partition: Partition, outcome: Any) -> None:
+        """Take note of how a partition ended."""
+        if isinstance(outcome, Record):
+            self.done[outcome.index] = outcome
+            self._counts.update(outcome.counts)
+        else:
+            self._fail(partition, outcome)
+        self._tell()
 
     def _fail(self, partition: Partition, reason: BaseException) -> None:
         """Write down that a partition failed, and why; the rest goes on."""

@@ -67,8 +67,9 @@ def deadly() -> Model:
     return Model.from_function(decay, constants=["k"])
 
 
-def test_a_partition_that_kills_its_workers_is_listed(
-    layouts: Any, values: Any, deadly: Model, tmp_path: Path
+@pytest.mark.parametrize(("n_workers", "retries"), [(2, 1), (1, 0)])
+def test_a_partition_that_kills_its_workers_is_listed_and_no_other(
+    layouts: Any, values: Any, deadly: Model, tmp_path: Path, n_workers: int, retries: int
 ) -> None:
     table = layouts.table("list", values[:120])
     table = table.append_column("k", pa.array([13 if i == 70 else 1 for i in range(120)]))
@@ -79,8 +80,8 @@ def test_a_partition_that_kills_its_workers_is_listed(
         deadly,
         tmp_path / "out",
         p0=START,
-        n_workers=2,
-        retries=1,
+        n_workers=n_workers,
+        retries=retries,
         partition_bytes=4_000,
         progress=told.append,
     )

@@ -77,7 +77,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("list.parquet --x x=x --x-values x=0:7:8", r"x of 'x' is given twice"),
         ("list.parquet --x t=x", r"predictors \('x',\), but x names \('t',\)"),
         ("list.parquet --model gausian", r"did you mean gaussian\?"),
-        ("list.parquet --model a*x+b", r"looks like an expression"),
+        ("list.parquet --model a*q+b", r"'a\*q\+b' does not depend on x: if the predictor has"),
+        ("list.parquet --model a*foo(x)", r"there is no function 'foo'"),
         (
             "list.parquet --model mine:broken",
             r"NameError: .*'undefined_name'.* \(.*mine.py, line 1",
