@@ -218,7 +218,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     try:
         wait_for(lambda: len(list(out.glob("part-*"))) >= 2, process)
         os.killpg(process.pid, number)  # as a terminal does: the workers are told, too
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
     done = len(list(out.glob("part-*")))
