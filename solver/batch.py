@@ -147,7 +147,6 @@ def fit_batch(
     curves = as_curves(model, x, y, offsets, sigma)
     prepared = Prepared.of(model, len(curves), p0, constants, options)
     fit = _unfitted(model, curves, prepared, offsets)
-    fit.status[:] = Status.NO_DATA
     for slab in curves.slabs():
         _fit_slab(slab, prepared, fit)
     return fit
@@ -162,7 +161,7 @@ def _unfitted(model: Model, curves: Curves, prepared: Prepared, offsets: Any) ->
         params=np.full((n_curves, n), np.nan),
         cov=np.full((n_curves, n, n), np.nan),
         stderr=np.full((n_curves, n), np.nan),
-        status=np.zeros(n_curves, dtype=np.int8),
+        status=np.full(n_curves, Status.NO_DATA, dtype=np.int8),
         flags=np.zeros(n_curves, dtype=np.uint8),
         at_bound=np.zeros((n_curves, n), dtype=np.bool_),
         undetermined=np.zeros((n_curves, n), dtype=np.bool_),

@@ -46,13 +46,7 @@ def evaluate(
     if offsets is None and len(shape) == 1:
         shape = (n_curves, *shape)
     x = dict(zip(model.predictors, predictors, strict=True))
-    curves = as_curves(
-        model,
-        x if len(x) > 1 else predictors[0],
-        np.broadcast_to(0.0, shape),
-        offsets,
-        None,
-    )
+    curves = as_curves(model, x, np.broadcast_to(0.0, shape), offsets, None)
     if len(curves) != n_curves:
         raise ValueError(f"x is for {len(curves)} curves, but {n_curves} were fitted")
     values = np.full(curves.y.size, np.nan)

@@ -20,8 +20,8 @@ from .trust_region import Tolerances
 class Prepared:
     """A model, options and start values, checked: what is the same for all curves of a batch.
 
-    `start` (n_curves or 1, n_params) holds p0, with NaN columns where `guessed`; `constants` are
-    (n_curves or 1, 1) each.
+    `start` (n_curves or 1, n_params) holds p0, and the model's own start values where the model may
+    guess better ones (`guessed`); `constants` are (n_curves or 1, 1) each.
     """
 
     model: Model

@@ -25,8 +25,6 @@ class Solution:
         (n_curves,) int8, see `Status`.
     nfev, njev
         (n_curves,) int32.
-    last
-        The factors of the last Jacobian, taken before the last accepted step, when asked for.
     """
 
     params: Floats
@@ -34,7 +32,6 @@ class Solution:
     status: npt.NDArray[np.int8]
     nfev: npt.NDArray[np.int32]
     njev: npt.NDArray[np.int32]
-    last: "LastFactors | None" = None
 
     @classmethod
     def empty(cls, n_curves: int, n_params: int) -> Self:
