@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import ArrayLike, Floats, Ints
+from .arrays import ArrayLike, Bools, Floats, Ints
+from .compiled import Compiled
 from .covariance import unscaled_covariance
 from .curves import Curves, Slab, as_curves
-from .determinacy import undetermined_by_rise
+from .ends import write_covariance
+from .formulas import formula_holds, with_formula
 from .minpack import solve
 from .model import Model
+from .norms import dot
 from .options import TOLERANCE, Engine, FitOptions, NanPolicy
 from .pointwise import sample_rows, serves_batches
 from .preparation import Prepared
@@ -88,7 +91,7 @@ def fit_curves(
     ftol, xtol, gtol, maxfev, epsfcn, factor, diag
         As in MINPACK; see `FitOptions`.
     engine
-        "reference", or "auto": the fastest that can do the model.
+        "auto": the fastest that can do the model; "simd" or "reference": see `FitOptions`.
 
     Returns
     -------
@@ -99,6 +102,11 @@ def fit_curves(
     ValueError
         When shapes, names or options do not fit. Never because of a curve's values, except with
         nan_policy="raise".
+
+    Warns
+    -----
+    ModelWarning
+        When the model could be fitted faster, and how; see `FitOptions`, engine.
 
     Examples
     --------
@@ -145,19 +153,30 @@ def fit_batch(
     if not isinstance(model, Model):
         model = Model.from_function(model)
     curves = as_curves(model, x, y, offsets, sigma)
-    prepared = Prepared.of(model, len(curves), p0, constants, options)
-    fit = _unfitted(model, curves, prepared, offsets)
-    for slab in curves.slabs():
-        _fit_slab(slab, prepared, fit)
-    return fit
+    given = Prepared.of(model, len(curves), p0, constants, options)
+    prepared = with_formula(given, curves)
+    fit = _fit(curves, prepared, offsets)
+    if formula_holds(prepared, given.model, curves, fit.params):
+        return fit
+    return _fit(curves, given.by(replace(model, graph=None)), offsets)
 
 
-def _unfitted(model: Model, curves: Curves, prepared: Prepared, offsets: Any) -> BatchFit:
+def _fit(curves: Curves, prepared: Prepared, offsets: Any) -> BatchFit:
+    """Fit all curves: those that can be as they lie, then the others slab by slab."""
+    fit = _unfitted(curves, prepared, offsets)
+    compiled = Compiled.for_batch(prepared, fit)
+    left = None if compiled is None else np.flatnonzero(compiled.fit_curves(curves))
+    for slab in curves.slabs(left):
+        _fit_slab(slab, prepared, fit, compiled)
+    return fit if compiled is None else replace(fit, compile_s=sum(compiled.compile_s))
+
+
+def _unfitted(curves: Curves, prepared: Prepared, offsets: Any) -> BatchFit:
     """Return the places for the results: NaN and zero counts, until a fit is written in."""
-    n_curves, n = len(curves), model.n_params
+    n_curves, n = len(curves), prepared.model.n_params
     ragged = curves.y.ndim == 1
     return BatchFit(
-        model=model,
+        model=prepared.model,
         params=np.full((n_curves, n), np.nan),
         cov=np.full((n_curves, n, n), np.nan),
         stderr=np.full((n_curves, n), np.nan),
@@ -170,31 +189,41 @@ def _unfitted(model: Model, curves: Curves, prepared: Prepared, offsets: Any) ->
         cost=np.full(n_curves, np.nan),
         n_points=np.zeros(n_curves, dtype=np.int32),
         dof=np.zeros(n_curves, dtype=np.int32),
+        compiled=np.zeros(n_curves, dtype=np.bool_),
         x=curves.predictors,
         constants=tuple(c[0, 0] if len(c) == 1 else c[:, 0] for c in prepared.constants),
         offsets=np.asarray(offsets, dtype=np.int64) if ragged else None,
     )
 
 
-def _fit_slab(slab: Slab, prepared: Prepared, fit: BatchFit) -> None:
+def _fit_slab(slab: Slab, prepared: Prepared, fit: BatchFit, compiled: Compiled | None) -> None:
     """Fit the curves of a slab and write down how they ended."""
     n_points = slab.valid.sum(axis=1)
     fit.n_points[slab.rows] = n_points
     fit.dof[slab.rows] = np.maximum(n_points - prepared.free.size, 0)
     fit.flags[slab.rows] = Flag.POINTS_OMITTED if slab.omitted else 0
     status = _data_status(slab, n_points, prepared)
-    fit.status[slab.rows] = status
     fittable = np.flatnonzero(status == 0)
+    fit.status[slab.rows[status != 0]] = status[status != 0]
     if not fittable.size:
         return
     slab = slab if fittable.size == len(slab.rows) else slab.take(fittable)
-    start = prepared.start_for(slab)
-    good = np.isfinite(start).all(axis=1) & prepared.box.contains(start[:, prepared.free])
+    begun: Bools = np.asarray(np.isfinite(fit.params[slab.rows]).all(axis=1))
+    start = fit.params[slab.rows]
+    if not begun.all():
+        starts = prepared.start_for if compiled is None else compiled.start_for
+        start = np.where(begun[:, None], start, starts(slab))
+    good = prepared.may_start(start)
     fit.status[slab.rows[~good]] = Status.BAD_START
     if not good.all():
-        slab, start = slab.take(np.flatnonzero(good)), start[good]
+        slab, start, begun = slab.take(np.flatnonzero(good)), start[good], begun[good]
+    if compiled is not None and slab.omitted and not begun.any():
+        left = np.flatnonzero(compiled.fit_slab(slab, start))
+        slab, start = slab.take(left), start[left]
+        begun = np.asarray(np.isfinite(fit.params[slab.rows]).all(axis=1))
+        start = np.where(begun[:, None], fit.params[slab.rows], start)
     if len(slab.rows):
-        _solve_slab(slab, start, prepared, fit)
+        _solve_slab(slab, start, begun, prepared, fit)
 
 
 def _data_status(slab: Slab, n_points: Ints, prepared: Prepared) -> Ints:
@@ -216,17 +245,30 @@ def _data_status(slab: Slab, n_points: Ints, prepared: Prepared) -> Ints:
     return status
 
 
-def _solve_slab(slab: Slab, start: Floats, prepared: Prepared, fit: BatchFit) -> None:
-    """Solve a slab of curves that can be fitted; again curve by curve if the model needs it."""
+def _solve_slab(slab: Slab, start: Floats, begun: Bools, prepared: Prepared, fit: BatchFit) -> None:
+    """Solve a slab of curves that can be fitted; again curve by curve if the model needs it.
+
+    Curves that were `begun` by the other engine go on from there; those that it ended, with a
+    status, need a covariance only.
+    """
     problem = prepared.problem(slab, start)
     x0 = start[:, prepared.free]
+    ended = begun & (fit.status[slab.rows] > 0)
     with np.errstate(all="ignore"):
         if not serves_batches(problem, x0):
             problem = replace(problem, alone=True)
+        if ended.any():
+            _write_covariances(slab.rows, problem, x0, np.flatnonzero(ended), prepared, fit)
+            on = np.flatnonzero(~ended)
+            slab, problem, x0, begun = slab.take(on), problem.take(on), x0[on], begun[on]
+        if not x0.size:
+            return
         solution = solve(problem, x0, prepared.rules)
         if not problem.alone and not _still_serves(problem, solution, x0):
             problem = replace(problem, alone=True)
             solution = solve(problem, x0, prepared.rules)
+        solution.nfev[begun] += fit.nfev[slab.rows[begun]]
+        solution.njev[begun] += fit.njev[slab.rows[begun]]
         _write(slab.rows, problem, solution, prepared, fit)
 
 
@@ -247,43 +289,56 @@ def _write(
     fit.nfev[rows] = solution.nfev
     fit.njev[rows] = solution.njev
     ended = np.flatnonzero(status != Status.MODEL_NONFINITE)
+    fit.params[rows], fit.cost[rows] = np.nan, np.nan
     fit.params[rows[ended]] = problem.take(ended).complete(solution.params[ended])
     fit.cost[rows[ended]] = cost[ended]
+    _write_covariances(rows, problem, solution.params, ended, prepared, fit)
+
+
+def _write_covariances(
+    rows: Ints,
+    problem: CurveProblem,
+    params: Floats,
+    ended: Ints,
+    prepared: Prepared,
+    fit: BatchFit,
+) -> None:
+    """Write the covariances of the curves `ended` of a slab, some at a time."""
     step = max(1, _COVARIANCE_POINTS // problem.y.shape[1])
     for first in range(0, ended.size, step):
         part = ended[first : first + step]
-        _write_covariance(rows[part], problem.take(part), solution.params[part], prepared, fit)
+        _write_some_covariances(rows[part], problem.take(part), params[part], prepared, fit)
 
 
-def _write_covariance(
+def _write_some_covariances(
     rows: Ints, problem: CurveProblem, params: Floats, prepared: Prepared, fit: BatchFit
 ) -> None:
     """Write covariance, stderr and their flags of some curves, from the Jacobian at their ends."""
-    free = prepared.free
     jac = problem.jacobian_at(params)
-    held = np.zeros(params.shape, dtype=np.bool_)
+    held = None
     if prepared.rules.box is not None:
         held = prepared.rules.box.on_face(params)
         jac[held] = 0.0
     rank_tolerance = _EXACT_RANK if prepared.model.jac is not None else _DIFFERENCES_RANK
     covariance = unscaled_covariance(jac, rank_tolerance)
-    cov_x = np.where(held[:, :, None] | held[:, None, :], 0.0, covariance.cov_x)
-    scale = np.ones(len(rows))
-    if not prepared.options.absolute_sigma:
-        dof = fit.dof[rows]
-        scale = np.where(dof > 0, 2.0 * fit.cost[rows] / dof, np.nan)
-        fit.flags[rows[dof == 0]] |= np.uint8(Flag.NO_DOF)
-    undetermined = covariance.undetermined & ~held
-    undetermined |= undetermined_by_rise(problem, params, cov_x, fit.cost[rows], scale)
-    cov_x[undetermined[:, :, None] | undetermined[:, None, :]] = np.nan
-    part = cov_x * scale[:, None, None]
-    part[held[:, :, None] | held[:, None, :]] = 0.0
-    fit.cov[rows] = 0.0
-    fit.cov[np.ix_(rows, free, free)] = part
-    fit.stderr[np.ix_(rows, free)] = np.where(
-        held, np.nan, np.sqrt(np.diagonal(part, axis1=1, axis2=2))
+    cov_x = covariance.cov_x
+    if held is not None:
+        cov_x = np.where(held[:, :, None] | held[:, None, :], 0.0, cov_x)
+
+    def chi2_at(some: Ints, there: Floats) -> Floats:
+        """Return the sum of squares of some of the curves at other parameters."""
+        fun = problem.take(some).residuals(there)
+        return dot(fun, fun)
+
+    data = problem.y if problem.weight is None else problem.y * problem.weight
+    write_covariance(
+        fit,
+        prepared,
+        rows,
+        params,
+        cov_x,
+        held=held,
+        undetermined=covariance.undetermined,
+        data=dot(data, data),
+        chi2_at=chi2_at,
     )
-    fit.at_bound[np.ix_(rows, free)] = held
-    fit.undetermined[np.ix_(rows, free)] = undetermined
-    fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
-    fit.flags[rows[undetermined.any(axis=1)]] |= np.uint8(Flag.UNDETERMINED)

@@ -48,44 +48,58 @@ class Curves:
         """Return the number of curves."""
         return len(self.length)
 
-    def slabs(self) -> Iterator["Slab"]:
-        """Lay out the curves that have points, group by group, in slabs of bounded size."""
-        widths = padded_width(self.length)
+    def alone(self, i: int) -> tuple[Floats, ...]:
+        """Return the predictors of curve i at its finite points, (n_points,) each."""
+        own = slice(self.start[i], self.start[i] + self.length[i])
+        rows = [p[i] if p.ndim == 2 else p if self.y.ndim == 2 else p[own] for p in self.predictors]
+        points = np.asarray(rows, dtype=np.float64)
+        return tuple(points[:, np.isfinite(points).all(axis=0)])
+
+    def slabs(self, rows: Ints | None = None) -> Iterator["Slab"]:
+        """Lay out the curves that have points, group by group, in slabs of bounded size.
+
+        Those with points to omit come apart from the others. `rows`: only these; None: all.
+        """
+        chosen = np.arange(len(self)) if rows is None else rows
+        widths = padded_width(self.length[chosen])
         for width in np.unique(widths[widths > 0]):
-            rows = np.flatnonzero(widths == width)
+            group = chosen[widths == width]
             step = max(1, _SLAB_POINTS // int(width))
-            for first in range(0, len(rows), step):
-                yield from self._lay_out(rows[first : first + step], int(width))
+            for first in range(0, len(group), step):
+                yield from self._lay_out(group[first : first + step], int(width)).parted()
 
-    def _lay_out(self, rows: Ints, width: int) -> Iterator["Slab"]:
-        """Lay out some curves of one width; those with points to omit apart from the others."""
-        whole = self.y.ndim == 2 and width == self.y.shape[1] and len(rows) == len(self)
-        places = np.minimum(np.arange(width), self.length[rows, None] - 1)
-        index = places + self.start[rows, None]
+    def unpadded(self, rows: Ints) -> Iterator[tuple[Ints, "Slab"]]:
+        """Lay out curves as they are, those of one length together, with their places in `rows`."""
+        lengths = self.length[rows]
+        for length in np.unique(lengths):
+            places = np.flatnonzero(lengths == length)
+            yield places, self._lay_out(rows[places], int(length))
 
-        def gather(values: npt.NDArray[Any]) -> Floats:
-            if values.ndim == 1 and self.y.ndim == 2:
-                return np.asarray(values[places[:1]], dtype=np.float64)
-            if whole:
-                return np.ascontiguousarray(values, dtype=np.float64)
-            if values.ndim == 2:
-                return np.asarray(values[rows[:, None], places], dtype=np.float64)
-            return np.asarray(values[index], dtype=np.float64)
+    def _lay_out(self, rows: Ints, width: int) -> "Slab":
+        """Lay out some curves in rows of one width; a copy only where it must be."""
+        if self.y.ndim == 2 and width == self.y.shape[1]:
+            run = slice(rows[0], rows[0] + len(rows))
+            chosen: Any = run if (np.diff(rows) == 1).all() else rows
 
-        y = gather(self.y)
+            def gather(values: npt.NDArray[Any]) -> Floats:
+                part = values[None] if values.ndim == 1 else values[chosen]
+                return np.ascontiguousarray(part, dtype=np.float64)
+
+            inside: Bools = np.broadcast_to(np.ones(1, dtype=np.bool_), (len(rows), width))
+        else:
+            places = np.minimum(np.arange(width), self.length[rows, None] - 1)
+
+            def gather(values: npt.NDArray[Any]) -> Floats:
+                if values.ndim == 1 and self.y.ndim == 2:
+                    return np.asarray(values[places[:1]], dtype=np.float64)
+                if values.ndim == 2:
+                    return np.asarray(values[rows[:, None], places], dtype=np.float64)
+                return np.asarray(values[places + self.start[rows, None]], dtype=np.float64)
+
+            inside = np.arange(width) < self.length[rows, None]
         predictors = tuple(gather(p) for p in self.predictors)
         sigma = None if self.sigma is None else gather(self.sigma)
-        inside = np.arange(width) < self.length[rows, None]
-        finite = np.isfinite(y)
-        for values in (*predictors, *(() if sigma is None else (sigma,))):
-            finite &= np.isfinite(values)
-        clean = (finite | ~inside).all(axis=1)
-        if clean.any():
-            part = Slab(rows, y, predictors, sigma, inside)
-            yield part if clean.all() else part.take(np.flatnonzero(clean))
-        if not clean.all():
-            dirty = np.flatnonzero(~clean)
-            yield Slab(rows, y, predictors, sigma, inside).take(dirty).without(~finite[dirty])
+        return Slab(rows, gather(self.y), predictors, sigma, inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +137,18 @@ class Slab:
             self.valid[keep],
             self.omitted,
         )
+
+    def parted(self) -> Iterator["Slab"]:
+        """Yield the curves without and those with points to omit, of each if there are any."""
+        finite = np.isfinite(self.y)
+        for values in (*self.predictors, *(() if self.sigma is None else (self.sigma,))):
+            finite &= np.isfinite(values)
+        clean = (finite | ~self.valid).all(axis=1)
+        if clean.any():
+            yield self if clean.all() else self.take(np.flatnonzero(clean))
+        if not clean.all():
+            dirty = np.flatnonzero(~clean)
+            yield self.take(dirty).without(~finite[dirty])
 
     def without(self, bad: Bools) -> "Slab":
         """Return the same curves with the points `bad` replaced by valid neighbours.

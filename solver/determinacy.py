@@ -14,29 +14,34 @@ counts as undetermined. A parameter that may well be zero, an offset say, passes
 is right.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .arrays import Bools, Floats
-from .norms import dot
-from .residuals import CurveProblem
+from .arrays import Bools, Floats, Ints
+from .bounds import Box
 
-_SUSPICIOUS = 2.0
+SUSPICIOUS = 2.0
 """stderr relative to the parameter above which it is put to the test."""
 _FACTOR = 4.0
 """How far the rise of the sum of squares may be from the expected one, either way."""
-_AUDIBLE = 1e-10
+AUDIBLE = 1e-10
 """Residuals below this share of the data are rounding: the test takes them for so large."""
 
 
 def undetermined_by_rise(
-    problem: CurveProblem, params: Floats, cov_x: Floats, cost: Floats, rise: Floats
+    params: Floats,
+    cov_x: Floats,
+    cost: Floats,
+    rise: Floats,
+    data: Floats,
+    chi2_at: Callable[[Ints, Floats], Floats],
+    box: Box | None,
 ) -> Bools:
     """Return which parameters have a stderr that the sum of squares does not bear out.
 
     Parameters
     ----------
-    problem
-        The curves.
     params
         (n_curves, n_free), the minimum.
     cov_x
@@ -46,28 +51,33 @@ def undetermined_by_rise(
     rise
         (n_curves,), what chi2 should rise by at one standard error: redchi, or 1 where sigma is
         absolute.
+    data
+        (n_curves,), the sum of squares of the (weighted) data.
+    chi2_at
+        ``chi2_at(rows, params)`` gives chi2 of some of the curves at other parameters, (len(rows),
+        n_free).
+    box
+        Bounds, beyond which nothing is asked; or None.
 
     Returns
     -------
     (n_curves, n_free) bool.
     """
     undetermined = np.zeros(params.shape, dtype=np.bool_)
-    data = problem.y if problem.weight is None else problem.y * problem.weight
-    rise = np.maximum(rise, _AUDIBLE * _AUDIBLE * dot(data, data))
+    rise = np.maximum(rise, AUDIBLE * AUDIBLE * data)
     unit = np.sqrt(np.diagonal(cov_x, axis1=1, axis2=2))
-    suspicious = unit * np.sqrt(rise)[:, None] > _SUSPICIOUS * np.abs(params)
+    suspicious = unit * np.sqrt(rise)[:, None] > SUSPICIOUS * np.abs(params)
     for j in range(params.shape[1]):
         rows = np.flatnonzero(suspicious[:, j])
         if not rows.size:
             continue
         step = np.nan_to_num(cov_x[rows, :, j]) * (np.sqrt(rise[rows]) / unit[rows, j])[:, None]
-        part = problem.take(rows)
         for there in (params[rows] + step, params[rows] - step):
             allowed = np.ones(rows.size, dtype=np.bool_)
-            if problem.box is not None:
-                allowed = problem.box.contains(there)
-            fun = part.residuals(np.where(allowed[:, None], there, params[rows]))
-            share = (dot(fun, fun) - 2.0 * cost[rows]) / rise[rows]
+            if box is not None:
+                allowed = box.contains(there)
+            chi2 = chi2_at(rows, np.where(allowed[:, None], there, params[rows]))
+            share = (chi2 - 2.0 * cost[rows]) / rise[rows]
             borne_out = (share >= 1 / _FACTOR) & (share <= _FACTOR)
             undetermined[rows, j] |= allowed & ~borne_out
     return undetermined

@@ -225,8 +225,6 @@ def advance(state: WorkingSet, problem: Problem, rules: Rules) -> None:
         delta=delta,
         par=step.par,
         pnorm=pnorm,
-        fnorm=state.fnorm,
-        fnorm_new=fnorm_new,
     )
     took = np.asarray(accepted(judged))
     state.x = np.where(took[:, None], step.x_new, state.x)
@@ -284,11 +282,6 @@ def _judge(
         )
     scale = np.where(state.fnorm > 0, state.fnorm, 1.0)
     slope = step.descent / scale / scale
-    linear = step.jp / scale
-    return judge(
-        np,
-        fnorm=state.fnorm,
-        fnorm_new=fnorm_new,
-        prered=-(2 * slope + linear * linear),
-        slope=slope,
-    )
+    linear, shrinkage = step.jp / scale, fnorm_new / scale
+    left = np.where(state.fnorm > 0, shrinkage * shrinkage, np.inf)
+    return judge(np, left=left, prered=-(2 * slope + linear * linear), slope=slope)

@@ -14,10 +14,12 @@ from typing import Any, Self
 import numpy as np
 
 from .arrays import Bools, Floats
+from .composition import combined, prefixed, tied
+from .derived import derived_graphs, deriving
+from .graph.graph import Graph
 from .graph.nodes import depends_on_predictors
 from .graph.parsing import parse
-from .graph.tracing import trace
-from .graph.verifying import verify
+from .graph.verifying import trusted_formula
 
 Guess = Callable[[Any, Floats, Bools], Floats]
 
@@ -25,6 +27,8 @@ Guess = Callable[[Any, Floats, Bools], Floats]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A function of predictors, constants and parameters, to be fitted.
+
+    Models are joined with each other and with numbers by + - * /, see `composition`.
 
     Attributes
     ----------
@@ -51,13 +55,18 @@ class Model:
         Start values used where there is neither p0 nor guess; default 1, as in SciPy.
     bounds
         Default bounds of single parameters, as ``{name: (lower, upper)}``.
+    graph
+        The formula, of the same predictors, constants and params, where there is one.
     expression
         The formula as text, where there is one: for people, and for the results' schema.
+    derived
+        Expressions, by name, of quantities derived from parameters and constants.
 
     Raises
     ------
     ValueError
-        When a name stands for two things, is missing, or is bounded without being a parameter.
+        When a name stands for two things, is missing, or is bounded without being a parameter; or
+        when the graph, or a derived quantity, is of other names.
     """
 
     name: str
@@ -70,7 +79,9 @@ class Model:
     arguments: tuple[str, ...] = ()
     start: Mapping[str, float] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    graph: Graph | None = None
     expression: str | None = None
+    derived: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that every argument has one name and one meaning."""
@@ -94,6 +105,12 @@ class Model:
             raise ValueError(
                 f"model {self.name!r} has no parameter {sorted(unknown)}; it has {self.params}"
             )
+        if self.graph is not None and self.graph.arguments != names:
+            raise ValueError(
+                f"model {self.name!r}: its graph is of {self.graph.arguments}, not of its "
+                f"predictors, constants and params {names}"
+            )
+        derived_graphs(self)  # which raises
 
     @classmethod
     def from_function(
@@ -139,7 +156,8 @@ class Model:
         if variadic:
             if params is None:
                 raise ValueError(f"{_label(func)} takes *args: give the params by name")
-            arguments = (*positional, *(p for p in params if p not in positional))
+            first = positional or (*predictors, *constants)
+            arguments = (*first, *(p for p in params if p not in first))
         else:
             arguments = tuple(positional)
         given = {*predictors, *constants, *(params or ())}
@@ -224,15 +242,22 @@ class Model:
             predictors=graph.predictors,
             constants=graph.constants,
             bounds=dict(bounds or {}),
+            graph=graph,
             expression=graph.text,
         )
 
-    def traced(self) -> Self:
-        """Return the same model with exact derivatives, read off its function.
+    def traced(self, *, also: Sequence[Mapping[str, Any]] = ()) -> Self:
+        """Return the same model with the formula of its function as it is now, and as its function.
 
         The function is called with symbols in place of arrays and numbers; what it computes with
         them is its formula, which is compared with it at random values and then differentiated.
-        A model that has derivatives is returned as it is.
+        A model that has derivatives keeps them, and its function; one that has a formula is
+        returned as it is.
+
+        Parameters
+        ----------
+        also
+            More values at which to compare, by name: predictors (n_points,), the others numbers.
 
         Raises
         ------
@@ -248,11 +273,15 @@ class Model:
         >>> Model.from_function(decay).traced().expression
         'a*exp(-x/b)'
         """
-        if self.jac is not None:
+        if self.graph is not None:
             return self
-        graph = trace(self.func, self.arguments, self.predictors, self.constants, self.params)
-        verify(graph, self.func, self.arguments)
-        return replace(self, jac=graph.jacobian(self.arguments), expression=graph.text)
+        kinds = (self.arguments, self.predictors, self.constants, self.params)
+        graph = trusted_formula(self.func, *kinds, also=also)
+        expression = self.expression or graph.readable_text
+        if self.jac is not None:
+            return replace(self, graph=graph, expression=expression)
+        func, jac = graph.function(self.arguments), graph.jacobian(self.arguments)
+        return replace(self, func=func, jac=jac, graph=graph, expression=expression)
 
     @property
     def n_params(self) -> int:
@@ -272,6 +301,73 @@ class Model:
     def with_bounds(self, **bounds: tuple[float, float]) -> Self:
         """Return the same model with other default bounds."""
         return replace(self, bounds={**self.bounds, **bounds})
+
+    def prefixed(self, prefix: str) -> Self:
+        """Return the same model with a prefix to the names of its parameters.
+
+        Raises
+        ------
+        ValueError
+            When such a name cannot stand in a formula, or is taken.
+        """
+        return prefixed(self, prefix)
+
+    def tied(self, **ties: str) -> Self:
+        """Return the model with parameters replaced by expressions of the others.
+
+        They are fitted no more and are derived quantities instead.
+
+        Raises
+        ------
+        ValueError, TraceError
+            When that cannot be; see `composition.tied`.
+
+        Examples
+        --------
+        >>> model = Model.from_expression("a*exp(-b*x) + c").tied(c="2*a")
+        >>> model.expression, model.params, model.derived
+        ('a*exp(-b*x) + 2*a', ('a', 'b'), {'c': '2*a'})
+        """
+        return tied(self, ties)
+
+    def deriving(self, **quantities: str) -> Self:
+        """Return the model with quantities derived from its parameters; see `BatchFit.derived`.
+
+        Raises
+        ------
+        ValueError
+            When a name is taken, or an expression is none of parameters and constants.
+
+        Examples
+        --------
+        >>> Model.from_expression("a*exp(-b*x)").deriving(half_life="log(2)/b").derived
+        {'half_life': 'log(2)/b'}
+        """
+        return deriving(self, quantities)
+
+    def __add__(self, other: "Self | float") -> Self:
+        return combined("add", self, other)
+
+    def __radd__(self, other: float) -> Self:
+        return combined("add", other, self)
+
+    def __sub__(self, other: "Self | float") -> Self:
+        return combined("subtract", self, other)
+
+    def __rsub__(self, other: float) -> Self:
+        return combined("subtract", other, self)
+
+    def __mul__(self, other: "Self | float") -> Self:
+        return combined("multiply", self, other)
+
+    def __rmul__(self, other: float) -> Self:
+        return combined("multiply", other, self)
+
+    def __truediv__(self, other: "Self | float") -> Self:
+        return combined("divide", self, other)
+
+    def __rtruediv__(self, other: float) -> Self:
+        return combined("divide", other, self)
 
     def arrange(
         self, predictors: Sequence[Any], constants: Sequence[Any], params: Sequence[Any]

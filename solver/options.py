@@ -9,7 +9,7 @@ import numpy as np
 from .arrays import Floats
 
 NanPolicy = Literal["omit", "raise", "propagate"]
-Engine = Literal["auto", "reference"]
+Engine = Literal["auto", "simd", "reference"]
 
 TOLERANCE = 1.49012e-8
 """MINPACK's usual tolerance, the square root of the double's unit roundoff."""
@@ -45,7 +45,11 @@ class FitOptions:
     diag
         Positive scale factors, one a parameter; None: column norms of the Jacobian.
     engine
-        "reference", or "auto": the fastest that can do the model.
+        "reference": NumPy, for any function, called as it is. "simd": compiled, for models that
+        are a formula; ValueError for others. "auto": the fastest that can do the model. A plain
+        function is called with symbols in place of arrays to read its formula, which gives it exact
+        derivatives, too; one that is no formula is fitted by the reference engine, with a
+        `ModelWarning` that says why.
 
     Raises
     ------

@@ -1,14 +1,14 @@
 """What a batch needs besides its curves: model, options, start values and constants, made fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from .arrays import ArrayLike, Bools, Floats, Ints
 from .bounds import Box
-from .curves import Slab
+from .curves import Curves, Slab
 from .minpack import Rules
 from .model import Model
 from .options import FitOptions
@@ -50,13 +50,9 @@ class Prepared:
         box = Box(lower[free], upper[free])
         bounded = bool(np.isfinite(box.lower).any() or np.isfinite(box.upper).any())
         diag = options.diag_for(model.params)
-        evaluations = 100 if model.jac is not None else 200
         rules = Rules(
             tolerances=Tolerances(
-                options.ftol,
-                options.xtol,
-                options.gtol,
-                options.maxfev or evaluations * (free.size + 1),
+                options.ftol, options.xtol, options.gtol, _maxfev(model, free, options)
             ),
             factor=options.factor,
             diag=None if diag is None else diag[free],
@@ -73,24 +69,59 @@ class Prepared:
             rules,
         )
 
+    def by(self, model: Model) -> Self:
+        """Return the same for another function of the same predictors, constants and params."""
+        maxfev = _maxfev(model, self.free, self.options)
+        tolerances = replace(self.rules.tolerances, maxfev=maxfev)
+        return replace(self, model=model, rules=replace(self.rules, tolerances=tolerances))
+
+    def starts(self, curves: Curves, rows: Ints) -> Floats:
+        """Return start values, (len(rows) or 1, n_params): guesses from y where it is all finite.
+
+        Where a guess would be needed and y is not all finite they are NaN.
+        """
+        if not self.guessed.any() or self.model.guess is None:
+            return self.start if len(self.start) == 1 else self.start[rows]
+        start = np.full((len(rows), self.model.n_params), np.nan)
+        for places, slab in curves.unpadded(rows):
+            finite = np.isfinite(slab.y).all(axis=1)
+            if finite.all():
+                start[places] = self.start_for(slab)
+            elif finite.any():
+                start[places[finite]] = self.start_for(slab.take(np.flatnonzero(finite)))
+        return start
+
+    def may_start(self, start: Floats) -> Bools:
+        """Return whether start values are finite and inside the bounds."""
+        return np.isfinite(start).all(axis=1) & self.box.contains(start[:, self.free])
+
     def start_for(self, slab: Slab) -> Floats:
         """Return the start values of a slab, (n, n_params); guesses are moved into the bounds."""
-        n = len(slab.rows)
-        start = np.array(
-            np.broadcast_to(self.start, (n, self.model.n_params))
-            if len(self.start) == 1
-            else self.start[slab.rows]
-        )
+        guess = None
         if self.guessed.any() and self.model.guess is not None:
             views = tuple(read_only(p) for p in slab.predictors)
             x = views if len(views) > 1 else views[0]
-            guess = np.asarray(self.model.guess(x, read_only(slab.y), slab.valid), dtype=np.float64)
-            start[:, self.guessed] = guess[:, self.guessed]
-        movable = self.free[self.guessed[self.free]]
-        inside = np.isin(self.free, movable)
-        start[:, movable] = np.clip(
-            start[:, movable], self.box.lower[inside], self.box.upper[inside]
-        )
+            guess = np.array(self.model.guess(x, read_only(slab.y), slab.valid), dtype=np.float64)
+        return self.started(slab.rows, guess)
+
+    def started(self, rows: Ints, guess: Floats | None) -> Floats:
+        """Return start values, (len(rows), n_params): p0, and a guess, moved into the bounds.
+
+        The guess may be written over.
+        """
+        if guess is not None and self.guessed.all():
+            start = guess
+        else:
+            given = self.start if len(self.start) == 1 else self.start[rows]
+            start = np.array(np.broadcast_to(given, (len(rows), self.model.n_params)))
+            if guess is not None:
+                start[:, self.guessed] = guess[:, self.guessed]
+        if self.rules.box is not None:
+            movable = self.free[self.guessed[self.free]]
+            inside = np.isin(self.free, movable)
+            start[:, movable] = np.clip(
+                start[:, movable], self.box.lower[inside], self.box.upper[inside]
+            )
         return start
 
     def problem(self, slab: Slab, template: Floats) -> CurveProblem:
@@ -112,6 +143,11 @@ class Prepared:
             box=self.rules.box,
             epsfcn=self.options.epsfcn,
         )
+
+
+def _maxfev(model: Model, free: Ints, options: FitOptions) -> int:
+    """Return the most evaluations a curve: differences are evaluations too."""
+    return options.maxfev or (100 if model.jac is not None else 200) * (free.size + 1)
 
 
 def start_values(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from .arrays import Bools, Floats
 from .curves import by_predictor
+from .derived import Derived, derived_graphs, propagated
 from .evaluation import evaluate
 from .model import Model
 from .status import Flag, Status
@@ -41,6 +42,10 @@ class BatchFit:
         (n_curves,) float64, half the sum of squares of the (weighted) residuals.
     n_points, dof
         (n_curves,) int32, points used, and points less free parameters.
+    compiled
+        (n_curves,) bool, whether the compiled engine ended the fit; else the reference engine did.
+    compile_s
+        What compiling took in this call, in seconds; 0 where the code was there already.
     """
 
     model: Model
@@ -56,6 +61,8 @@ class BatchFit:
     cost: Floats
     n_points: npt.NDArray[np.int32]
     dof: npt.NDArray[np.int32]
+    compiled: Bools
+    compile_s: float = 0.0
     x: tuple[Any, ...] = field(repr=False)
     constants: tuple[Any, ...] = field(default=(), repr=False)
     offsets: npt.NDArray[np.int64] | None = field(default=None, repr=False)
@@ -74,6 +81,12 @@ class BatchFit:
         """(n_curves,) chi-square a degree of freedom, NaN where there is none."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.dof > 0, 2.0 * self.cost / self.dof, np.nan)
+
+    @property
+    def derived(self) -> dict[str, Derived]:
+        """The model's derived quantities by name, with their standard errors; see `Derived`."""
+        ends = self.params, self.cov, self.stderr, self.constants
+        return {name: propagated(g, *ends) for name, g in derived_graphs(self.model).items()}
 
     @property
     def message(self) -> list[str]:

@@ -24,6 +24,8 @@ from .status import Status
 EPSILON = float(np.finfo(np.float64).eps)
 ACCEPT = 1e-4
 """The least gain at which a step is taken."""
+_TENFOLD = 100.0
+"""Growth of ‖f‖² from which on it does not matter how large it is."""
 POOR, GOOD = 0.25, 0.75
 """At most POOR the radius shrinks; at least GOOD, or after a full Gauss-Newton step, it grows."""
 
@@ -40,8 +42,13 @@ class Tolerances:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What a step promised and what it did, element by element."""
+    """What a step promised and what it did, element by element.
 
+    `left` is (‖f(x + p)‖ / ‖f‖)², and `actred` 1 - left, or -1 after a step that made ‖f‖ ten times
+    larger or not finite.
+    """
+
+    left: Any
     actred: Any
     prered: Any
     slope: Any
@@ -61,23 +68,22 @@ def gain(xp: Any, *, fnorm: Any, fnorm_new: Any, jp: Any, damping: Any) -> Gain:
         ‖J p‖ and sqrt(par) ‖D p‖.
     """
     safe = xp.where(fnorm > 0, fnorm, 1.0)
-    linear, damped = jp / safe, damping / safe
+    linear, damped, shrinkage = jp / safe, damping / safe, fnorm_new / safe
     linear, damped = linear * linear, damped * damped
-    return judge(
-        xp, fnorm=fnorm, fnorm_new=fnorm_new, prered=linear + 2 * damped, slope=-(linear + damped)
-    )
+    left = xp.where(fnorm > 0, shrinkage * shrinkage, float("inf"))
+    return judge(xp, left=left, prered=linear + 2 * damped, slope=-(linear + damped))
 
 
-def judge(xp: Any, *, fnorm: Any, fnorm_new: Any, prered: Any, slope: Any) -> Gain:
+def judge(xp: Any, *, left: Any, prered: Any, slope: Any) -> Gain:
     """Return the gain of any step whose predicted reduction and slope are known.
 
-    `slope` is the derivative of ½‖f‖² along the step, in units of ‖f‖².
+    `left` is what is left of ‖f‖², as a share; `slope` the derivative of ½‖f‖² along the step, in
+    units of ‖f‖².
     """
-    shrinkage = fnorm_new / xp.where(fnorm > 0, fnorm, 1.0)
-    actred = xp.where(0.1 * fnorm_new < fnorm, 1.0 - shrinkage * shrinkage, -1.0)
+    actred = xp.where(left < _TENFOLD, 1.0 - left, -1.0)
     promised = prered > 0
     ratio = xp.where(promised, actred / xp.where(promised, prered, 1.0), 0.0)
-    return Gain(actred, prered, slope, ratio)
+    return Gain(left, actred, prered, slope, ratio)
 
 
 def accepted(step: Gain) -> Any:
@@ -85,9 +91,7 @@ def accepted(step: Gain) -> Any:
     return step.ratio >= ACCEPT
 
 
-def next_radius(
-    xp: Any, step: Gain, *, delta: Any, par: Any, pnorm: Any, fnorm: Any, fnorm_new: Any
-) -> tuple[Any, Any]:
+def next_radius(xp: Any, step: Gain, *, delta: Any, par: Any, pnorm: Any) -> tuple[Any, Any]:
     """Return the radius of the trust region and the damping for the next step.
 
     After a poor step the radius becomes the step that minimises the parabola through ‖f‖², its
@@ -101,18 +105,16 @@ def next_radius(
         The step's gain.
     delta, par, pnorm
         The radius and damping it was made with, and its scaled length ‖D p‖.
-    fnorm, fnorm_new
-        ‖f‖ before and after.
     """
     denominator = step.slope + 0.5 * step.actred
     parabola = 0.5 * step.slope / xp.where(denominator == 0, 1.0, denominator)
     shrink = xp.where(step.actred >= 0, 0.5, parabola)
-    hopeless = (0.1 * fnorm_new >= fnorm) | (shrink < 0.1)
+    hopeless = (step.left >= _TENFOLD) | (shrink < 0.1)
     shrink = xp.where(hopeless, 0.1, shrink)
     poor = ~(step.ratio > POOR)
     good = ~poor & ((par == 0) | (step.ratio >= GOOD))
     next_delta = xp.where(
-        poor, shrink * xp.minimum(delta, pnorm / 0.1), xp.where(good, pnorm / 0.5, delta)
+        poor, shrink * xp.minimum(delta, 10.0 * pnorm), xp.where(good, 2.0 * pnorm, delta)
     )
     next_par = xp.where(poor, par / shrink, xp.where(good, 0.5 * par, par))
     return next_delta, next_par

@@ -9,6 +9,8 @@
     printing, parsing     text, and back; scanning refuses what may not be in it
     tracing, verifying    from a NumPy function, called with tracers, and compared with it
     tracer, numpy_calls   the tracer, and what NumPy's functions mean for it
+    conversions           np.asarray and its like, which have to be told of tracers
 
-Only NumPy is needed. `scipy.special`'s erf, erfc and expit are known by name when traced.
+Only NumPy is needed. `scipy.special`'s universal functions are known by name when traced: erf,
+erfc, expit, xlogy and a few more.
 """

@@ -6,7 +6,7 @@ Each is by its NumPy name; a few have a second one (asin, ln) for text.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
-from math import inf, pi
+from math import inf, pi, sqrt
 from types import MappingProxyType
 
 from .nodes import Node, number
@@ -56,6 +56,34 @@ def _heaviside(a: Node, at_zero: Node) -> Node:
     return apply("where", apply("equal", a, ZERO), at_zero, step)
 
 
+def _floor_divide(a: Node, b: Node) -> Node:
+    """Return the whole quotient, as NumPy takes it: what mod leaves makes the rest whole."""
+    quotient = apply("divide", apply("subtract", a, apply("mod", a, b)), b)
+    return apply("floor", apply("add", quotient, 0.5))
+
+
+def _ceil(a: Node) -> Node:
+    return apply("negative", apply("floor", apply("negative", a)))
+
+
+def _logit(a: Node) -> Node:
+    return apply("log", apply("divide", a, apply("subtract", ONE, a)))
+
+
+def _normal_cdf(a: Node) -> Node:
+    return apply("multiply", 0.5, apply("erfc", apply("multiply", -sqrt(0.5), a)))
+
+
+def _times_log(log: str) -> Callable[[Node, Node], Node]:
+    """Return a*log(b), 0 where a = 0, for log or log1p."""
+
+    def build(a: Node, b: Node) -> Node:
+        value = apply("multiply", a, apply(log, b))
+        return apply("where", apply("equal", a, ZERO), ZERO, value)
+
+    return build
+
+
 def _sinc(a: Node) -> Node:
     angle = apply("multiply", pi, a)
     ratio = apply("divide", apply("sin", angle), angle)
@@ -77,17 +105,25 @@ def _functions() -> Mapping[str, Function]:
     """Return every function by name."""
     table = {name: Function(partial(apply, name), o.arity) for name, o in OPERATIONS.items()}
     table |= {
+        "ceil": Function(_ceil, 1),
         "clip": Function(clip, 3),
         "deg2rad": _scaled(pi / 180.0),
+        "exp10": Function(partial(apply, "power", 10.0), 1),
+        "floor_divide": Function(_floor_divide, 2),
         "rad2deg": _scaled(180.0 / pi),
         "heaviside": Function(_heaviside, 2),
         "isfinite": Function(lambda a: apply("less", apply("abs", a), number(inf)), 1),
+        "isinf": Function(lambda a: apply("equal", apply("abs", a), number(inf)), 1),
         "isnan": Function(lambda a: apply("not_equal", a, a), 1),
         "logaddexp": Function(_log_of_sum, 2),
+        "logit": Function(_logit, 1),
         "max": Function(partial(fold, "maximum"), 2, more=True),
         "min": Function(partial(fold, "minimum"), 2, more=True),
+        "ndtr": Function(_normal_cdf, 1),
         "reciprocal": Function(_reciprocal, 1),
         "sinc": Function(_sinc, 1),
+        "xlog1py": Function(_times_log("log1p"), 2),
+        "xlogy": Function(_times_log("log"), 2),
     }
     second_names = {
         "absolute": "abs",

@@ -1,8 +1,9 @@
 """A graph: an expression, and the names in it by kind and in order. What a model is made of."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -10,7 +11,9 @@ from .derivatives import derivatives
 from .evaluate import evaluate
 from .nodes import Node, Row, ordered, pack, unpack
 from .printing import to_text
-from .simplify import as_real
+from .scanning import LONGEST_TEXT
+from .simplify import as_real, rebuilt
+from .tracer import Tracer, as_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,14 @@ class Graph:
         return to_text(self.root)
 
     @property
+    def readable_text(self) -> str | None:
+        """The expression as text, None where it is longer than what `parse` reads."""
+        try:
+            return to_text(self.root, LONGEST_TEXT)
+        except ValueError:
+            return None
+
+    @property
     def digest(self) -> str:
         """32 hex digits for expression and names, the same in every process."""
         content = blake2b(self.root.digest, digest_size=16)
@@ -75,7 +86,7 @@ class Graph:
 
     def derivatives(self) -> tuple[Node, ...]:
         """Return the exact derivative with respect to each parameter."""
-        return derivatives(self.root, self.params)
+        return _derivatives(self.root, self.params)
 
     def function(self, arguments: Sequence[str] | None = None) -> "GraphFunction":
         """Return the expression as a function of its arguments, in the given order."""
@@ -93,7 +104,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class GraphFunction:
-    """Expressions as a function of arrays that broadcast; can be pickled.
+    """Expressions as a function of arrays that broadcast; can be pickled, and traced.
 
     Attributes
     ----------
@@ -118,11 +129,27 @@ class GraphFunction:
 
     def __call__(self, *values: Any) -> Any:
         """Return the values of the expressions."""
-        results = evaluate(self.roots, dict(zip(self.arguments, values, strict=True)))
+        by_name = dict(zip(self.arguments, values, strict=True))
+        if any(isinstance(value, Tracer) for value in values):
+            results: list[Any] = [_traced(root, by_name) for root in self.roots]
+        else:
+            results = evaluate(self.roots, by_name)
         return results[0] if self.single else results
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild_function, (type(self), *pack(self.roots), self.arguments, self.single)
+
+
+def _traced(root: Node, values: Mapping[str, Any]) -> Tracer:
+    """Return an expression with formulas in place of its names."""
+    names = [leaf for leaf in ordered([root]) if leaf.name]
+    return Tracer(rebuilt(root, {leaf: as_node(values[leaf.name]) for leaf in names}))
+
+
+@lru_cache(maxsize=256)
+def _derivatives(root: Node, params: tuple[str, ...]) -> tuple[Node, ...]:
+    """Return the derivatives by all params, worked out once for an expression."""
+    return derivatives(root, params)
 
 
 def _rebuild_graph(

@@ -10,7 +10,7 @@ import numpy as np
 from .functions import clip
 from .nodes import number
 from .simplify import ZERO, apply
-from .tracer import RefusalError, Tracer, as_node, call_function
+from .tracer import RefusalError, Tracer, as_node, call_function, of_dtype
 
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -27,16 +27,18 @@ def _filled(value: float) -> Callable[..., Tracer]:
     """Return what makes an array of one value."""
 
     def like(_x: Any, dtype: Any = None) -> Tracer:
-        if dtype is not None and np.dtype(dtype) != np.float64:
-            raise RefusalError(f"dtype={dtype!r}: all values are float64. Leave it out")
-        return Tracer(number(value), array=True)
+        return Tracer(of_dtype(number(value), dtype), array=True)
 
     return like
 
 
-def _full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tracer:
-    _filled(0.0)(x, dtype)
-    return Tracer(as_node(fill_value), array=True)
+def _full_like(_x: Any, fill_value: Any, dtype: Any = None) -> Tracer:
+    return Tracer(of_dtype(as_node(fill_value), dtype), array=True)
+
+
+def _attribute(name: str) -> Callable[..., Any]:
+    """Return what asks an array for an attribute."""
+    return lambda a: getattr(a, name)
 
 
 def _where(condition: Any, *choices: Any) -> Tracer:
@@ -107,19 +109,27 @@ def _nan_to_num(
 
 ARRAY_FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
+        "atleast_1d": lambda x: x if x.array else _copy(x),
         "clip": _clip,
         "copy": _copy,
         "full_like": _full_like,
         "imag": lambda _x: Tracer(ZERO),
+        "iscomplexobj": lambda _x: False,
+        "isrealobj": lambda _x: True,
         "nan_to_num": _nan_to_num,
+        "ndim": _attribute("ndim"),
         "ones_like": _filled(1.0),
         "piecewise": _piecewise,
         "polyval": _polyval,
         "ravel": _same,
         "real": _same,
         "real_if_close": _same,
+        "reshape": lambda a, *shape, **options: a.reshape(*shape, **options),
         "select": _select,
+        "shape": _attribute("shape"),
         "sinc": partial(call_function, "sinc"),
+        "size": _attribute("size"),
+        "squeeze": _same,
         "where": _where,
         "zeros_like": _filled(0.0),
     }

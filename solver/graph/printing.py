@@ -37,13 +37,13 @@ _Piece: TypeAlias = str | tuple[Node, int]
 """Text, or an operand and how tightly it must bind to stand without parentheses."""
 
 
-def to_text(node: Node) -> str:
+def to_text(node: Node, longest: int = LONGEST_TEXT) -> str:
     """Return an expression as text.
 
     Raises
     ------
     ValueError
-        When the text would be longer than a million characters, because a part is used very often.
+        When the text would have more characters than `longest`, because a part is used very often.
 
     Examples
     --------
@@ -59,9 +59,9 @@ def to_text(node: Node) -> str:
         if isinstance(item, str):
             pieces.append(item)
             length += len(item)
-            if length > LONGEST_TEXT:
+            if length > longest:
                 raise ValueError(
-                    f"the expression is longer than {LONGEST_TEXT} characters when written out: "
+                    f"the expression is longer than {longest} characters when written out: "
                     "parts of it are used very often"
                 )
         else:

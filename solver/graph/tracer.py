@@ -1,25 +1,45 @@
 """The tracer: stands in for an array or number in a NumPy function and notes what is done with it.
 
 It behaves as NumPy's arrays do where that is a formula - operators, universal functions, the array
-functions of `numpy_calls` - and refuses everything else with what to write instead. An array that
-is written to in place is a new formula in the same tracer, seen through all its names; the user's
-own x is never written to.
+functions of `numpy_calls` - and refuses everything else with what to write instead. Asked for its
+type it answers as the array or number would, so that a function takes the same way as in a fit; and
+a refusal is remembered, so that no function hides one by catching it. An array that is written to
+in place is a new formula in the same tracer, seen through all its names; the user's own x is never
+written to.
 """
 
+import sys
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, NoReturn
+from contextvars import ContextVar
+from traceback import walk_stack
+from types import FrameType, MappingProxyType
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .functions import FUNCTIONS
 from .nodes import Node, number
-from .simplify import FALSE, TRUE
+from .simplify import FALSE, TRUE, as_real
+
+Frames: TypeAlias = list[tuple[FrameType, int]]
+"""Frames and the lines they are at, the outermost first."""
+
+REFUSALS: ContextVar[list[tuple["RefusalError", Frames]] | None] = ContextVar(
+    "REFUSALS", default=None
+)
+"""What was refused first during a trace and where, whoever may have caught it; None: no trace."""
 
 
 class RefusalError(TypeError):
     """What a tracer cannot do, and what to write instead; `trace` adds where."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        refused = REFUSALS.get()
+        if refused == []:
+            stack = list(walk_stack(sys._getframe(1)))  # noqa: SLF001 - it is meant for this
+            refused.append((self, stack[::-1]))
 
 
 _POINTWISE = (
@@ -28,15 +48,21 @@ _POINTWISE = (
 )
 _NUMBER = (
     "a plain number is needed here, and the argument is a symbol while the formula is read. Use "
-    "NumPy's functions (np.exp for math.exp, ...); leave out float(), int() and dtype="
+    "NumPy's functions (np.exp for math.exp, ...); leave out float(), int() and round()"
 )
 _TRUTH = (
     "what is done depends on whether an argument has some value. Use np.where(condition, a, b) for "
-    "if, np.logical_and for and, np.minimum and np.maximum for min and max; leave out np.asarray"
+    "if, np.logical_and for and, np.minimum and np.maximum for min and max"
 )
 _SUBSCRIPT = (
     "the elements of an argument are taken apart, and a model is a function of one point. Use "
-    "np.where(condition, a, b) in place of x[mask]; give several predictors as several arguments"
+    "NumPy functions of the whole x in place of a loop over its points, and "
+    "np.where(condition, a, b) in place of x[mask]; give several predictors as several arguments, "
+    "f(x, y, a, b) with x=('x', 'y') in Model.from_function, in place of x, y = X"
+)
+_KEY = (
+    "an argument is used as a key, in a cache, dict or set. Leave out lru_cache and its like: a "
+    "formula is computed once for all curves"
 )
 _WRITE = (
     "values are written into an array. Make a new one: np.where(condition, a, b) in place of "
@@ -46,8 +72,10 @@ _LENGTH = (
     "the number of points is asked for, and a model is a function of one point. Use np.zeros_like, "
     "np.ones_like or np.full_like(x, value) for arrays like x"
 )
-_SAME = ("conj", "conjugate", "ravel", "view")
+_SAME = ("conj", "conjugate", "ravel", "squeeze", "transpose", "view")
 """Methods that give the array itself, of real arrays with one axis."""
+_OF_A_NUMBER: Mapping[str, Any] = MappingProxyType({"shape": (), "size": 1, "ndim": 0})
+"""Attributes of NumPy's numbers, which are known; of an array only `ndim` is."""
 
 
 class Tracer(NDArrayOperatorsMixin):
@@ -64,7 +92,6 @@ class Tracer(NDArrayOperatorsMixin):
     """
 
     __slots__ = ("array", "borrowed", "node")
-    __hash__ = None  # type: ignore[assignment]  # == makes a formula
     dtype = np.dtype(np.float64)
 
     def __init__(self, node: Node, *, borrowed: bool = False, array: bool = False) -> None:
@@ -74,6 +101,22 @@ class Tracer(NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         return f"<symbol {self.node.name or self.node.op}>"
+
+    def __format__(self, spec: str) -> str:
+        """Show itself in any format: a function may print what it is given."""
+        return repr(self)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What isinstance is told: an array, or a number as SciPy hands it to a model."""
+        return np.ndarray if self.array else np.float64
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        """Return itself in an array, so that NumPy can keep several in one."""
+        del dtype, copy
+        box = np.empty((), dtype=object)
+        box[()] = self
+        return box
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         """Note a universal function."""
@@ -100,7 +143,10 @@ class Tracer(NDArrayOperatorsMixin):
 
         known = ARRAY_FUNCTIONS.get(func.__name__)
         if known is None:
-            raise RefusalError(f"np.{func.__name__}: {_POINTWISE}, unless NumPy has a simpler one")
+            known_here = ", ".join(sorted(ARRAY_FUNCTIONS))
+            raise RefusalError(
+                f"np.{func.__name__}: {_POINTWISE}; or it is not among those known: {known_here}"
+            )
         try:
             return known(*args, **options)
         except TypeError as error:
@@ -120,8 +166,10 @@ class Tracer(NDArrayOperatorsMixin):
             return lambda: Tracer(self.node)
         if name in FUNCTIONS and FUNCTIONS[name].arity == 1:  # NumPy's loops over objects ask so
             return lambda: call_function(name, self)
-        if name in {"shape", "size", "ndim"}:
-            raise RefusalError(f".{name}: {_LENGTH}")
+        if name in _OF_A_NUMBER:
+            if self.array and name != "ndim":
+                raise RefusalError(f".{name}: {_LENGTH}")
+            return 1 if self.array else _OF_A_NUMBER[name]
         raise RefusalError(f".{name}: {_POINTWISE}")
 
     @property
@@ -143,9 +191,13 @@ class Tracer(NDArrayOperatorsMixin):
 
     def astype(self, dtype: Any, **_options: Any) -> "Tracer":
         """Return a copy: all values are doubles."""
-        if np.dtype(dtype) != self.dtype:
-            raise RefusalError(f".astype({dtype!r}): all values are float64. Leave it out")
-        return Tracer(self.node)
+        return Tracer(of_dtype(self.node, dtype), array=self.array)
+
+    def reshape(self, *shape: Any, **_options: Any) -> "Tracer":
+        """Return itself for one axis of any length, the only shape there is."""
+        if shape not in {(-1,), ((-1,),)}:
+            raise RefusalError(f".reshape{shape}: {_POINTWISE}")
+        return self
 
     def _no_number(self, *_args: Any) -> NoReturn:
         raise RefusalError(_NUMBER)
@@ -156,6 +208,9 @@ class Tracer(NDArrayOperatorsMixin):
     def _no_length(self) -> NoReturn:
         raise RefusalError(_LENGTH)
 
+    def _no_key(self) -> NoReturn:
+        raise RefusalError(_KEY)
+
     def _no_element(self, *_args: Any) -> NoReturn:
         raise RefusalError(_SUBSCRIPT)
 
@@ -165,9 +220,25 @@ class Tracer(NDArrayOperatorsMixin):
     __float__ = __int__ = __index__ = __complex__ = __round__ = _no_number
     __trunc__ = __floor__ = __ceil__ = _no_number
     __bool__ = _no_truth
+    __hash__ = _no_key
     __len__ = _no_length
     __iter__ = __getitem__ = __contains__ = _no_element
     __setitem__ = __delitem__ = _no_write
+
+
+def of_dtype(node: Node, dtype: Any) -> Node:
+    """Return a formula as values of a type: float64, or what truth values can be.
+
+    Raises
+    ------
+    RefusalError
+        When it is another type.
+    """
+    if dtype is None or (node.logical and np.dtype(dtype) == np.bool_):
+        return node
+    if np.dtype(dtype) == Tracer.dtype or (node.logical and np.dtype(dtype).kind in "iuf"):
+        return as_real(node)
+    raise RefusalError(f"dtype={dtype!r}: all values are float64. Leave it out")
 
 
 def as_node(value: Any) -> Node:
@@ -178,7 +249,7 @@ def as_node(value: Any) -> Node:
     RefusalError
         When it is neither.
     """
-    if isinstance(value, np.ndarray) and value.size == 1:
+    if not isinstance(value, Tracer) and isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
     if isinstance(value, Tracer):
         return value.node
@@ -213,7 +284,8 @@ def call_function(name: str, *operands: Any) -> Tracer:
             f"{name} of {'truth values' if truths else 'numbers'} is not among the functions that "
             f"can be made a formula: {', '.join(sorted(FUNCTIONS))}"
         )
-    return Tracer(function.build(*nodes))
+    array = any(isinstance(o, Tracer) and o.array for o in operands)
+    return Tracer(function.build(*nodes), array=array)
 
 
 _OF_BITS: Mapping[str, str] = MappingProxyType(

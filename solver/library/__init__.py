@@ -1,9 +1,11 @@
 """Models with exact Jacobians and start guesses from the data.
 
     polynomials, decays, sinusoids, peaks, sigmoids, powers     the models
-    registry                                                    models by name, for job files
-    sorted_curves                                               what every guess begins with
-    projection                                                  linear parameters from the others
+    registry, composed                                          models by name, for job files
+    recipe                                                      a guess, for either engine
+    passes, frames                                              what it is written over
+    regression, projection                                      linear parameters from the others
+    by_numpy, sorted_curves, periodogram                        a guess executed by NumPy
 
 A guess looks at all curves at once and at each alone: a curve's guess has the same bits in any
 batch. It is finite for any finite data.
@@ -11,7 +13,7 @@ batch. It is finite for any finite data.
 
 from .decays import exponential_decay
 from .peaks import gaussian, lorentzian
-from .polynomials import polynomial
+from .polynomials import constant, linear, polynomial
 from .powers import power_law
 from .registry import MODELS, ModelEntry, get_model
 from .sigmoids import dose_response_4pl, logistic
@@ -20,10 +22,12 @@ from .sinusoids import sinusoid
 __all__ = [
     "MODELS",
     "ModelEntry",
+    "constant",
     "dose_response_4pl",
     "exponential_decay",
     "gaussian",
     "get_model",
+    "linear",
     "logistic",
     "lorentzian",
     "polynomial",

@@ -4,16 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Bools, Floats
 from ..model import Model
-from .projection import Frame, least_squares
-from .sorted_curves import ONE, SortedCurves, estimate_in_blocks, integral
+from .passes import Curves, Point, Value
+from .projection import Projection, Trial
+from .recipe import Recipe
+from .regression import moments
+from .sorted_curves import ONE
 
 SLOWEST = 0.01
 """A rate times the range of x below this is a straight line to any data."""
 
 
-def exponential_decay(terms: int = 1) -> Model:
+def exponential_decay(terms: int = 1, *, prefix: str = "") -> Model:
     """Make a sum of exponentials above a constant.
 
     One term: ``a*exp(-b*x) + c``, params a, b, c. Two terms:
@@ -31,18 +33,18 @@ def exponential_decay(terms: int = 1) -> Model:
             params=("a", "b", "c"),
             func=_one_term,
             jac=_one_term_jac,
-            guess=_one_term_guess,
+            guess=Recipe(_one_term_estimate, 3),
             expression="a*exp(-b*x) + c",
-        )
+        ).prefixed(prefix)
     if terms == 2:
         return Model(
             name="exponential_decay:2",
             params=("a1", "b1", "a2", "b2", "c"),
             func=_two_terms,
             jac=_two_terms_jac,
-            guess=_two_terms_guess,
+            guess=Recipe(_two_terms_estimate, 5),
             expression="a1*exp(-b1*x) + a2*exp(-b2*x) + c",
-        )
+        ).prefixed(prefix)
     raise ValueError(f"exponential_decay has 1 or 2 terms, got {terms!r}")
 
 
@@ -68,22 +70,18 @@ def _two_terms_jac(x: Any, a1: Any, b1: Any, a2: Any, b2: Any, c: Any) -> list[A
     return [e1, -a1 * x * e1, e2, -a2 * x * e2, ONE]
 
 
-def _shapes(x: Floats, *rates: Floats) -> list[Floats]:
-    """Return exp(-b*x), or exp(-b*(x - 1)) for growth: at most 1 on 0..1 either way."""
-    return [np.exp(-b * (x - (b < 0))) for b in rates]
+def _shapes(xp: Any, p: Point, *rates: Value) -> tuple[list[Value], list[Value]]:
+    """Return exp(-b*x) - 1, or exp(-b*(x - 1)) - 1 for growth, and their slopes.
+
+    Nothing here is larger than 1, and next to a constant the 1 makes no difference but that a slow
+    decay keeps its digits.
+    """
+    ahead = [p.x - xp.where(b < 0, 1.0, 0.0) for b in rates]
+    e = [xp.exp(-b * d) for b, d in zip(rates, ahead, strict=True)]
+    return [e_k - 1.0 for e_k in e], [-d * e_k for d, e_k in zip(ahead, e, strict=True)]
 
 
-def _slopes(x: Floats, g: list[Floats], a: list[Floats], *rates: Floats) -> list[Floats]:
-    """Return the derivatives of the shapes, times a."""
-    return [(-a_k) * (x - (b < 0)) * g_k for a_k, g_k, b in zip(a, g, rates, strict=True)]
-
-
-def _one_term_guess(x: Any, y: Floats, valid: Bools) -> Floats:
-    """Guess a, b, c for all curves."""
-    return estimate_in_blocks(_one_term_estimate, 3, x, y, valid)
-
-
-def _one_term_estimate(curves: SortedCurves) -> list[Floats]:
+def _one_term_estimate(curves: Curves) -> list[Value]:
     """Estimate b from an integral equation, polish it once, and fit a and c.
 
     With S the integral of y from the first point, y' = -b*(y - c) becomes y = -b*S + b*c*x +
@@ -91,22 +89,14 @@ def _one_term_estimate(curves: SortedCurves) -> list[Floats]:
 
     Source: Jacquelin, Régressions et équations intégrales (2009), exponential regression.
     """
-    frame = Frame.unit(curves)
-    x = frame.curves.x
-    area = integral(frame.curves.y, x)
-    (_, slope), _ = least_squares(frame.columns([x, area]), frame.target)
-    b = _at_least(SLOWEST, -slope)
-    trial = frame.trial(_shapes, b)
-    trial = frame.polish(_shapes, _slopes, trial, [2.0 * np.abs(b)])
-    return _in_units(frame, trial.theta)
+    xp = curves.xp
+    _, slope = moments(curves, lambda p: [p.x, p.integral(p.y)]).regression().a
+    b = xp.where(slope > 0, xp.minimum(-slope, -SLOWEST), xp.maximum(-slope, SLOWEST))
+    best = Projection(_shapes, (0,)).polished(curves, [b], [2.0 * xp.abs(b)])
+    return _in_units(curves, best)
 
 
-def _two_terms_guess(x: Any, y: Floats, valid: Bools) -> Floats:
-    """Guess a1, b1, a2, b2, c for all curves."""
-    return estimate_in_blocks(_two_terms_estimate, 5, x, y, valid)
-
-
-def _two_terms_estimate(curves: SortedCurves) -> list[Floats]:
+def _two_terms_estimate(curves: Curves) -> list[Value]:
     """Estimate both rates from an integral equation, polish them once, and fit a1, a2, c.
 
     With S and SS the first and second integrals of y from the first point, the differential
@@ -118,43 +108,46 @@ def _two_terms_estimate(curves: SortedCurves) -> list[Floats]:
 
     Source: Jacquelin, Régressions et équations intégrales (2009), sum of two exponentials.
     """
-    frame = Frame.unit(curves)
-    x = frame.curves.x
-    area = integral(frame.curves.y, x)
-    columns = frame.columns([x, x * x, integral(area, x), area])
-    (_, _, minus_product, minus_sum), _ = least_squares(columns, frame.target)
-    fast, slow, grows = _distinct_rates(-minus_sum, -minus_product)
-    b1, b2 = (np.where(grows, -b, b) for b in (fast, slow))
-    trial = frame.trial(_shapes, b1, b2)
-    b1, b2 = frame.polish(_shapes, _slopes, trial, [0.5 * fast, 0.5 * slow]).theta
-    in_order = np.abs(b1) >= np.abs(b2)
-    return _in_units(frame, [np.where(in_order, b1, b2), np.where(in_order, b2, b1)])
+    xp = curves.xp
+
+    def columns(p: Point) -> list[Value]:
+        area = p.integral(p.y)
+        return [p.x, p.x * p.x, p.integral(area), area]
+
+    _, _, minus_product, minus_sum = moments(curves, columns).regression().a
+    fast, slow, grows = _distinct_rates(xp, -minus_sum, -minus_product)
+    b1, b2 = (xp.where(grows, -b, b) for b in (fast, slow))
+    best = Projection(_shapes, (0, 1)).polished(curves, [b1, b2], [0.5 * fast, 0.5 * slow])
+    a1, b1, a2, b2, c = _in_units(curves, best)
+    in_order = xp.abs(b1) >= xp.abs(b2)
+    return [
+        xp.where(in_order, a1, a2),
+        xp.where(in_order, b1, b2),
+        xp.where(in_order, a2, a1),
+        xp.where(in_order, b2, b1),
+        c,
+    ]
 
 
-def _distinct_rates(rate_sum: Floats, product: Floats) -> tuple[Floats, Floats, Bools]:
+def _distinct_rates(xp: Any, rate_sum: Value, product: Value) -> tuple[Value, Value, Value]:
     """Return two rates of one sign from their sum and product: the faster, the slower, growth.
 
     Noise can make the rates complex, or the slower one a growth beside a decay. Both mean that the
     data hardly determine the slower one: any that is distinct is as good a start.
     """
     half = 0.5 * rate_sum
-    apart = np.sqrt(np.maximum(half * half - product, 1e-6 * half * half))
+    apart = xp.sqrt(xp.maximum(half * half - product, 1e-6 * half * half))
     grows = half + apart < 0
-    slow = np.maximum(np.where(grows, -half, half) - apart, 0.1)
-    fast = np.maximum(np.abs(half) + apart, np.maximum(1.2 * slow, 0.3))
+    slow = xp.maximum(xp.where(grows, -half, half) - apart, 0.1)
+    fast = xp.maximum(xp.abs(half) + apart, xp.maximum(1.2 * slow, 0.3))
     return fast, slow, grows
 
 
-def _at_least(smallest: float, b: Floats) -> Floats:
-    """Keep the sign of a rate and bound its size from below."""
-    return np.where(b < 0, np.minimum(b, -smallest), np.maximum(b, smallest))
-
-
-def _in_units(frame: Frame, rates: list[Floats]) -> list[Floats]:
-    """Fit the linear parameters and return a1, b1, ... c in the units of the data."""
-    a, c = frame.fit(_shapes(frame.curves.x, *rates))
+def _in_units(curves: Curves, best: Trial) -> list[Value]:
+    """Return a1, b1, ... c in the units of the data."""
+    xp, frame = curves.xp, curves.frame
     params = []
-    for a_k, b in zip(a, rates, strict=True):
-        at_zero = np.exp(b * (frame.origin / frame.width + (b < 0)))
-        params += [frame.height * a_k * at_zero, b / frame.width]
-    return [*params, frame.level + frame.height * c]
+    for a, b in zip(best.a, best.theta, strict=True):
+        at_zero = xp.exp(b * (frame.origin / frame.width + xp.where(b < 0, 1.0, 0.0)))
+        params += [frame.height * a * at_zero, b / frame.width]
+    return [*params, frame.level + frame.height * (best.c - sum(best.a[1:], start=best.a[0]))]

@@ -1,14 +1,17 @@
 """Peaks and dips above a constant: Gaussian and Lorentzian."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Bools, Floats, Ints
 from ..model import Model
-from .projection import Frame, Shapes, Slopes, best_of, least_squares
-from .sorted_curves import ONE, SortedCurves, estimate_in_blocks, integral, running_total
+from .passes import Curves, Lag, Point, Value
+from .projection import Projection, Shapes
+from .recipe import Recipe
+from .regression import moments
+from .sorted_curves import ONE
+
+INFINITY = float("inf")
 
 GAUSSIAN_TO_BOX = 0.75
 """s of a Gaussian over the half width of the box that fits it best."""
@@ -20,19 +23,19 @@ WIDE = 0.4
 """Width of the wide candidates, over the range of x."""
 
 
-def gaussian() -> Model:
+def gaussian(*, prefix: str = "") -> Model:
     """Make ``a*exp(-(x - mu)**2/(2*s**2)) + c``, params a, mu, s, c; a < 0 is a dip."""
     return Model(
         name="gaussian",
         params=("a", "mu", "s", "c"),
         func=_gaussian,
         jac=_gaussian_jac,
-        guess=_gaussian_guess,
+        guess=Recipe(_gaussian_estimate, 4),
         expression="a*exp(-(x - mu)**2/(2*s**2)) + c",
-    )
+    ).prefixed(prefix)
 
 
-def lorentzian() -> Model:
+def lorentzian(*, prefix: str = "") -> Model:
     """Make ``a/(1 + ((x - mu)/w)**2) + c``, params a, mu, w, c; a < 0 is a dip.
 
     w is the half width at half maximum.
@@ -42,9 +45,9 @@ def lorentzian() -> Model:
         params=("a", "mu", "w", "c"),
         func=_lorentzian,
         jac=_lorentzian_jac,
-        guess=_lorentzian_guess,
+        guess=Recipe(_lorentzian_estimate, 4),
         expression="a/(1 + ((x - mu)/w)**2) + c",
-    )
+    ).prefixed(prefix)
 
 
 def _gaussian(x: Any, a: Any, mu: Any, s: Any, c: Any) -> Any:
@@ -61,29 +64,18 @@ def _gaussian_jac(x: Any, a: Any, mu: Any, s: Any, c: Any) -> list[Any]:  # noqa
     return [e, by_mu, by_mu * z, ONE]
 
 
-def _gaussian_shapes(x: Floats, mu: Floats, s: Floats) -> list[Floats]:
-    """Return the peak of height 1."""
-    z = (x - mu) / s
-    return [np.exp(-0.5 * (z * z))]
+def _gaussian_shapes(xp: Any, p: Point, mu: Value, s: Value) -> tuple[list[Value], list[Value]]:
+    """Return the peak of height 1, and its slopes."""
+    inverse = 1.0 / s
+    z = (p.x - mu) * inverse
+    g = xp.exp(-0.5 * (z * z))
+    by_mu = inverse * (g * z)
+    return [g], [by_mu, by_mu * z]
 
 
-def _gaussian_slopes(
-    x: Floats, g: Sequence[Floats], a: Sequence[Floats], mu: Floats, s: Floats
-) -> list[Floats]:
-    """Return the derivatives of a times the shape with respect to mu and s."""
-    z = (x - mu) / s
-    by_mu = (a[0] / s) * (g[0] * z)
-    return [by_mu, by_mu * z]
-
-
-def _gaussian_guess(x: Any, y: Floats, valid: Bools) -> Floats:
-    """Guess a, mu, s, c for all curves."""
-    return estimate_in_blocks(_gaussian_estimate, 4, x, y, valid)
-
-
-def _gaussian_estimate(curves: SortedCurves) -> list[Floats]:
+def _gaussian_estimate(curves: Curves) -> list[Value]:
     """Estimate a, mu, s, c."""
-    return _estimate(curves, _gaussian_shapes, _gaussian_slopes, GAUSSIAN_TO_BOX)
+    return _estimate(curves, _gaussian_shapes, GAUSSIAN_TO_BOX)
 
 
 def _lorentzian(x: Any, a: Any, mu: Any, w: Any, c: Any) -> Any:
@@ -100,48 +92,41 @@ def _lorentzian_jac(x: Any, a: Any, mu: Any, w: Any, c: Any) -> list[Any]:  # no
     return [q, by_mu, by_mu * z, ONE]
 
 
-def _lorentzian_shapes(x: Floats, mu: Floats, w: Floats) -> list[Floats]:
-    """Return the peak of height 1."""
-    z = (x - mu) / w
-    return [1.0 / (1.0 + z * z)]
+def _lorentzian_shapes(
+    xp: Any,  # noqa: ARG001
+    p: Point,
+    mu: Value,
+    w: Value,
+) -> tuple[list[Value], list[Value]]:
+    """Return the peak of height 1, and its slopes."""
+    inverse = 1.0 / w
+    z = (p.x - mu) * inverse
+    g = 1.0 / (1.0 + z * z)
+    by_mu = (2.0 * inverse) * (g * g * z)
+    return [g], [by_mu, by_mu * z]
 
 
-def _lorentzian_slopes(
-    x: Floats, g: Sequence[Floats], a: Sequence[Floats], mu: Floats, w: Floats
-) -> list[Floats]:
-    """Return the derivatives of a times the shape with respect to mu and w."""
-    z = (x - mu) / w
-    by_mu = (2.0 * a[0] / w) * (g[0] * g[0] * z)
-    return [by_mu, by_mu * z]
-
-
-def _lorentzian_guess(x: Any, y: Floats, valid: Bools) -> Floats:
-    """Guess a, mu, w, c for all curves."""
-    return estimate_in_blocks(_lorentzian_estimate, 4, x, y, valid)
-
-
-def _lorentzian_estimate(curves: SortedCurves) -> list[Floats]:
+def _lorentzian_estimate(curves: Curves) -> list[Value]:
     """Estimate a, mu, w, c."""
-    return _estimate(curves, _lorentzian_shapes, _lorentzian_slopes, LORENTZIAN_TO_BOX)
+    return _estimate(curves, _lorentzian_shapes, LORENTZIAN_TO_BOX)
 
 
-def _estimate(curves: SortedCurves, shapes: Shapes, slopes: Slopes, to_box: float) -> list[Floats]:
+def _estimate(curves: Curves, shapes: Shapes, to_box: float) -> list[Value]:
     """Polish five candidates once - best box up and down, wide peaks - and take the best.
 
     A wide peak cut by the edge looks much like a narrower dip beside it, so the sign of `a` is
     decided last, between fitted shapes.
     """
-    frame = Frame.unit(curves)
-    candidates = [(mu, to_box * half) for mu, half in _best_boxes(frame)]
-    candidates.append(_wide_peak(frame))
-    candidates += [(np.full(1, mu), np.full(1, WIDE)) for mu in (0.15, 0.85)]
-    trials = [frame.trial(shapes, mu, width) for mu, width in candidates]
-    best = best_of(
-        frame.polish(shapes, slopes, trial, [trial.theta[1], 0.5 * trial.theta[1]])
-        for trial in trials
-    )
-    (a,), c = frame.fit(shapes(frame.curves.x, *best.theta))
-    mu, width = best.theta
+    frame, model = curves.frame, Projection(shapes, (0, 0))
+
+    def tried(theta: list[Value]) -> tuple[Value, list[Value]]:
+        best = model.polished(curves, theta, [theta[1], 0.5 * theta[1]])
+        return best.gain, best.values
+
+    candidates: list[list[Value]] = [[mu, to_box * half] for mu, half in _best_boxes(curves)]
+    candidates.append(_wide_peak(curves))
+    candidates += [[mu, WIDE] for mu in (0.15, 0.85)]
+    mu, width, a, c = curves.best(candidates, tried)
     return [
         frame.height * a,
         frame.origin + frame.width * mu,
@@ -150,7 +135,7 @@ def _estimate(curves: SortedCurves, shapes: Shapes, slopes: Slopes, to_box: floa
     ]
 
 
-def _best_boxes(frame: Frame) -> list[tuple[Floats, Floats]]:
+def _best_boxes(curves: Curves) -> list[tuple[Value, Value]]:
     """Return centre and half width of the box that fits best, upwards and downwards.
 
     Of all windows of 1, 2, 4 ... points the one with the largest gain S**2*(1/k + 1/(n - k)), S the
@@ -158,43 +143,39 @@ def _best_boxes(frame: Frame) -> list[tuple[Floats, Floats]]:
 
     Source: Kovács, Zucker, Mazeh, A&A 391 (2002) 369, box least squares.
     """
-    n_points, n_curves = frame.target.shape
-    sums = np.zeros((n_points + 1, n_curves))
-    sums[1:] = running_total(frame.target)
-    count = frame.curves.count
-    gain = np.full((2, n_curves), -1.0)
-    first, length = np.zeros((2, n_curves), np.intp), np.ones((2, n_curves), np.intp)
-    k = 1
-    while k == 1 or k < n_points:
-        inside = sums[k:] - sums[:-k]
-        if frame.curves.valid is not None:
-            inside[np.arange(len(inside))[:, None] + k > count] = 0.0
-        weight = np.where(k < count, 1.0 / k + 1.0 / np.maximum(count - k, 1.0), 0.0)
-        for i, (extreme, place) in enumerate(((np.max, np.argmax), (np.min, np.argmin))):
-            peak = extreme(inside, axis=0)
-            new = peak * peak * weight
-            better = np.flatnonzero(new > gain[i])
-            gain[i, better] = new[better]
-            first[i, better] = place(inside[:, better], axis=0)
-            length[i, better] = k
-        k *= 2
-    return [_extent(frame, f, f + n - 1) for f, n in zip(first, length, strict=True)]
+    xp, n = curves.xp, curves.count
+    (y_sum,) = curves.totals(lambda p: [p.y])
+    mean = y_sum / n
+    (sums,) = curves.keep(lambda p: [p.running(p.y - mean)])
+
+    def wider(k: Lag, state: list[Value]) -> list[Value]:
+        weight = xp.where(k.points < n, 1.0 / k.points + 1.0 / xp.maximum(n - k.points, 1.0), 0.0)
+        new = []
+        for sign, best in zip((1.0, -1.0), (state[:3], state[3:]), strict=True):
+
+            def height(p: Point, sign: float = sign) -> tuple[Value, list[Value]]:
+                inside = sign * (p.kept(sums) - p.behind(sums, k))
+                return xp.where(p.index + 1.0 >= k.points, inside, 0.0), [p.index]
+
+            top, last = curves.largest(height)
+            gain = top * top * weight
+            values = zip((gain, last, k.points), best, strict=True)
+            new += [xp.where(gain > best[0], now, before) for now, before in values]
+        return new
+
+    found = curves.widening([-1.0, 0.0, 1.0] * 2, wider)
+    return [_extent(curves, last, k) for _, last, k in (found[:3], found[3:])]
 
 
-def _extent(frame: Frame, first: Ints, last: Ints) -> tuple[Floats, Floats]:
-    """Return centre and half width of a window, out to half the way to its neighbours."""
-    x = np.broadcast_to(frame.curves.x, frame.target.shape)
-    end = frame.curves.count.astype(np.intp) - 1
-
-    def at(place: Ints) -> Floats:
-        values: Floats = np.take_along_axis(x, np.clip(place, 0, end)[None], axis=0)[0]
-        return values
-
-    left, right = 0.5 * (at(first - 1) + at(first)), 0.5 * (at(last) + at(last + 1))
-    return 0.5 * (left + right), np.maximum(0.5 * (right - left), 1e-6)
+def _extent(curves: Curves, last: Value, k: Value) -> tuple[Value, Value]:
+    """Return centre and half width of a window, up to halfway to its neighbours."""
+    first = last - k + 1.0
+    left = 0.5 * (curves.x_at(first - 1.0) + curves.x_at(first))
+    right = 0.5 * (curves.x_at(last) + curves.x_at(last + 1.0))
+    return 0.5 * (left + right), curves.xp.maximum(0.5 * (right - left), 1e-6)
 
 
-def _wide_peak(frame: Frame) -> tuple[Floats, Floats]:
+def _wide_peak(curves: Curves) -> list[Value]:
     """Estimate mu and s of a peak that may be wider than the data, from an integral equation.
 
     A Gaussian has y' = -(x - mu)*(y - c)/s**2, which integrates to
@@ -205,10 +186,14 @@ def _wide_peak(frame: Frame) -> tuple[Floats, Floats]:
 
     Source: after Jacquelin, Régressions et équations intégrales (2009), Gaussian regression.
     """
-    x, y = frame.curves.x, frame.curves.y
-    columns = frame.columns([x, x * x, integral(x * y, x), integral(y, x)])
-    (_, _, minus_inverse, shift), _ = least_squares(columns, frame.target)
-    s = 1.0 / np.sqrt(np.abs(minus_inverse))
+    xp = curves.xp
+
+    def columns(p: Point) -> list[Value]:
+        return [p.x, p.x * p.x, p.integral(p.x * p.y), p.integral(p.y)]
+
+    _, _, minus_inverse, shift = moments(curves, columns).regression().a
+    s = 1.0 / xp.sqrt(xp.abs(minus_inverse))
     mu = -shift / minus_inverse
-    s = np.where(np.isfinite(s), np.clip(s, 1e-3, 1.0), 0.3)
-    return np.where(np.isfinite(mu), np.clip(mu, -0.5, 1.5), 0.5), s
+    s = xp.where(s < INFINITY, xp.minimum(xp.maximum(s, 1e-3), 1.0), 0.3)
+    mu = xp.where(xp.abs(mu) < INFINITY, xp.minimum(xp.maximum(mu, -0.5), 1.5), 0.5)
+    return [mu, s]

@@ -1,173 +1,94 @@
 """Linear parameters from the others, exactly: y is compared with shapes, not with whole models.
 
-A model a*g(x; theta) + c is linear in a and c, so for any theta the best a, c and the sum of
-squares they leave follow at once; the theta that leaves least is the best of any candidates. All
-of it in a frame where x runs from 0 to 1 and y from -1 to 1, with one or several shapes g:
+A model Σ a_k g_k(x; theta) + c is linear in a and c, so for any theta the best a and c follow at
+once, and the sum of squares they leave; the theta that leaves least is the best of any candidates.
 
-    left(theta) = min over a, c of |y - sum(a_k*g_k(x; theta)) - c|**2 = |y - c|**2 - gain(theta)
+    left(theta) = min over a, c of |y - Σ a_k g_k(x; theta) - c|² = |y - mean|² - gain(theta)
 
 Source: Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, variable projection.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Self, TypeAlias
+from typing import Any, TypeAlias
 
-import numpy as np
+from .passes import Curves, Point, Value
+from .regression import Regression, moments
 
-from ..arrays import Floats
-from .sorted_curves import SortedCurves, total
-
-Shapes: TypeAlias = Callable[..., Sequence[Floats]]
-"""``shapes(x, *theta)``: the g_k, (n_points, n_curves) or (n_points, 1) each."""
-
-Slopes: TypeAlias = Callable[..., Sequence[Floats]]
-"""``slopes(x, g, a, *theta)``: derivatives of sum(a_k*g_k) with respect to each theta."""
-
-DEPENDENT = 1e-20
-"""A column that keeps less than this of its square beside the others is one of them."""
+Shapes: TypeAlias = Callable[..., tuple[Sequence[Value], Sequence[Value]]]
+"""``shapes(xp, p, *theta)``: the g_k at a point, and by each theta the derivative of its g_k."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One theta a curve, and by how much it lowers the sum of squares."""
+    """One theta, the best linear parameters beside it, and by how much they lower the squares."""
 
-    theta: list[Floats]
-    gain: Floats
+    theta: list[Value]
+    a: list[Value]
+    c: Value
+    gain: Value
 
-    def or_better(self, other: "Trial") -> "Trial":
-        """Return the better of two, curve by curve; this one when they are equal."""
-        better = other.gain > self.gain
-        theta = [np.where(better, b, a) for a, b in zip(self.theta, other.theta, strict=True)]
-        return Trial(theta, np.where(better, other.gain, self.gain))
+    @classmethod
+    def of(cls, theta: Sequence[Value], fit: Regression) -> "Trial":
+        """Return theta with its linear parameters."""
+        return cls(list(theta), fit.a, fit.c, fit.gain)
 
+    @property
+    def values(self) -> list[Value]:
+        """Theta, a and c."""
+        return [*self.theta, *self.a, self.c]
 
-def best_of(trials: Iterable[Trial]) -> Trial:
-    """Return the best of several, curve by curve; the first of equals."""
-    return reduce(Trial.or_better, trials)
+    def or_better(self, xp: Any, other: "Trial") -> "Trial":
+        """Return the better of two, curve by curve; this one where they are equal."""
+        better = ~(self.gain >= other.gain) & (other.gain == other.gain)
+        values = [xp.where(better, b, a) for a, b in zip(self.values, other.values, strict=True)]
+        n = len(self.theta)
+        return Trial(values[:n], values[n:-1], values[-1], xp.where(better, other.gain, self.gain))
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """Curves in simple units, and the way back: x = origin + width*x', y = level + height*y'.
+class Projection:
+    """The shapes of a model, and which of them each theta belongs to.
 
     Attributes
     ----------
-    curves
-        The scaled curves.
-    target
-        (n_points, n_curves): y as the shapes must explain it: less its mean where c is free, and
-        zero where there is padding.
-    origin, width
-        (n_curves,) or (1,); some positive width when all x are equal.
-    level, height
-        (n_curves,); height is 1 when all y are equal.
-    free_level
-        Whether the model has a constant c beside its shapes.
+    shapes
+        The shapes and their slopes.
+    owners
+        For each theta the place of its shape.
+    constant
+        Whether the model has a constant c.
     """
 
-    curves: SortedCurves
-    target: Floats
-    origin: Floats
-    width: Floats
-    level: Floats
-    height: Floats
-    free_level: bool
+    shapes: Shapes
+    owners: tuple[int, ...]
+    constant: bool = True
 
-    @classmethod
-    def unit(cls, curves: SortedCurves) -> Self:
-        """Scale x to 0..1 and y to -1..1, for models with a constant."""
-        half_x = 0.5 * curves.x  # differences of halves never overflow
-        half_width = _or_one(half_x[-1] - half_x[0])
-        half_top, half_bottom = 0.5 * curves.y.max(axis=0), 0.5 * curves.y.min(axis=0)
-        level, height = half_top + half_bottom, _or_one(half_top - half_bottom)
-        unit = curves.replaced((half_x - half_x[0]) / half_width, (curves.y - level) / height)
-        target = unit.centre(unit.y)
-        width = 2.0 * half_width
-        return cls(unit, target, curves.x[0], width, level, height, free_level=True)
+    def trial(self, curves: Curves, theta: Sequence[Value]) -> Trial:
+        """Return theta with the best linear parameters."""
 
-    @classmethod
-    def scaled(cls, curves: SortedCurves) -> Self:
-        """Scale x and y to at most 1 in size, with zero kept, for models without a constant."""
-        width = _or_one(np.abs(curves.x).max(axis=0))
-        height = _or_one(np.abs(curves.y).max(axis=0))
-        unit = curves.replaced(curves.x / width, curves.y / height)
-        zero = np.zeros(1)
-        return cls(unit, unit.weigh(unit.y), zero, width, zero, height, free_level=False)
+        def columns(p: Point) -> Sequence[Value]:
+            return self.shapes(curves.xp, p, *theta)[0]
 
-    def columns(self, shapes: Sequence[Floats]) -> list[Floats]:
-        """Return shapes prepared as `target` is."""
-        prepare = self.curves.centre if self.free_level else self.curves.weigh
-        return [prepare(g) for g in shapes]
+        return Trial.of(theta, moments(curves, columns, constant=self.constant).regression())
 
-    def fit(self, shapes: Sequence[Floats]) -> tuple[list[Floats], Floats]:
-        """Return the best a of each shape and the best c, in the frame's units."""
-        a, _ = least_squares(self.columns(shapes), self.target)
-        c = self.curves.mean(self.curves.y)
-        for a_k, g in zip(a, shapes, strict=True):
-            c = c - a_k * self.curves.mean(g)
-        return a, c
+    def polished(self, curves: Curves, theta: Sequence[Value], limits: Sequence[Value]) -> Trial:
+        """Return theta after one Gauss-Newton step, where that has the larger gain.
 
-    def trial(self, shapes: Shapes, *theta: Floats) -> Trial:
-        """Return theta with its gain."""
-        columns = self.columns(shapes(self.curves.x, *theta))
-        _, gain = least_squares(columns, self.target)
-        gain = np.where(np.isnan(gain), -np.inf, gain)
-        return Trial([np.broadcast_to(t, gain.shape) for t in theta], gain)
-
-    def polish(
-        self, shapes: Shapes, slopes: Slopes, trial: Trial, limits: Sequence[Floats]
-    ) -> Trial:
-        """Return the trial after one Gauss-Newton step, where that has the larger gain.
-
-        The step is that of all parameters, linear ones and theta, from the best linear ones. A
-        component longer than its limit is cut.
+        The step is that of all parameters, linear ones and theta, from the best linear ones; the
+        part of a theta is cut where it is longer than its limit.
         """
-        x = self.curves.x
-        g = shapes(x, *trial.theta)
-        columns = self.columns(g)
-        a, _ = least_squares(columns, self.target)
-        columns += self.columns(slopes(x, g, a, *trial.theta))
-        steps = least_squares(columns, self.target)[0][len(g) :]
-        moved = [
-            t + np.clip(step, -limit, limit)
-            for t, step, limit in zip(trial.theta, steps, limits, strict=True)
-        ]
-        return trial.or_better(self.trial(shapes, *moved))
+        xp, n = curves.xp, max(self.owners) + 1
 
+        def columns(p: Point) -> Sequence[Value]:
+            g, slopes = self.shapes(xp, p, *theta)
+            return [*g, *slopes]
 
-def least_squares(columns: Sequence[Floats], y: Floats) -> tuple[list[Floats], Floats]:
-    """Return the coefficients of the columns that come closest to y, and |y|**2 less what is left.
-
-    Modified Gram-Schmidt, which does not square the condition number (Björck, BIT 7 (1967) 1). A
-    column that depends on those before it has coefficient 0.
-    """
-    basis: list[Floats] = []
-    inverse: list[Floats] = []
-    mixed: list[list[Floats]] = []
-    coefficients: list[Floats] = []
-    gain: Floats = np.zeros(y.shape[1])
-    for column in columns:
-        size = left = total(column * column)
-        rest, mix = column, []
-        for q, inv in zip(basis, inverse, strict=True):
-            mix.append(total(q * rest) * inv)
-            rest = rest - q * mix[-1]
-        if basis:
-            left = total(rest * rest)
-        basis.append(rest)
-        inverse.append(np.where(left > DEPENDENT * size, 1.0 / left, 0.0))
-        mixed.append(mix)
-        along = total(rest * y)
-        coefficients.append(along * inverse[-1])
-        gain = gain + along * coefficients[-1]
-    for k in range(len(columns) - 1, 0, -1):
-        for i, r in enumerate(mixed[k]):
-            coefficients[i] = coefficients[i] - r * coefficients[k]
-    return coefficients, gain
-
-
-def _or_one(scale: Floats) -> Floats:
-    """Replace a scale of zero by one."""
-    return np.where(scale > 0, scale, 1.0)
+        summed = moments(curves, columns, constant=self.constant)
+        here, full = summed.regression(n), summed.regression()
+        moved = []
+        for value, owner, along, limit in zip(theta, self.owners, full.a[n:], limits, strict=True):
+            a = here.a[owner]
+            step = xp.where(a != 0.0, along / a, 0.0)
+            moved.append(value + xp.maximum(xp.minimum(step, limit), -limit))
+        return Trial.of(theta, here).or_better(xp, self.trial(curves, moved))

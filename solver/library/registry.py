@@ -9,7 +9,7 @@ from typing import Any
 from ..model import Model
 from .decays import exponential_decay
 from .peaks import gaussian, lorentzian
-from .polynomials import polynomial
+from .polynomials import constant, linear, polynomial
 from .powers import power_law
 from .sigmoids import dose_response_4pl, logistic
 from .sinusoids import sinusoid
@@ -22,7 +22,7 @@ class ModelEntry:
     Attributes
     ----------
     factory
-        Makes the model; takes the integer argument, where there is one.
+        Makes the model; takes the integer argument, where there is one, and ``prefix=``.
     description
         One line for people.
     argument
@@ -39,6 +39,7 @@ class ModelEntry:
 
 MODELS: Mapping[str, ModelEntry] = MappingProxyType(
     {
+        "constant": ModelEntry(constant, "the same at every x"),
         "dose_response_4pl": ModelEntry(
             dose_response_4pl, "response between two levels over log10 concentration"
         ),
@@ -46,6 +47,7 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
             exponential_decay, "one or two exponentials above a constant", "terms"
         ),
         "gaussian": ModelEntry(gaussian, "Gaussian peak or dip above a constant"),
+        "linear": ModelEntry(linear, "straight line"),
         "logistic": ModelEntry(logistic, "sigmoid growth or fall between two levels"),
         "lorentzian": ModelEntry(lorentzian, "Lorentzian peak or dip above a constant"),
         "polynomial": ModelEntry(
@@ -57,8 +59,15 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
 )
 
 
-def get_model(spec: str) -> Model:
+def get_model(spec: str, *, prefix: str = "") -> Model:
     """Make the model that a text names: ``gaussian``, ``polynomial:3``, ``exponential_decay:2``.
+
+    Parameters
+    ----------
+    spec
+        The text.
+    prefix
+        What the names of the parameters begin with; see `Model.prefixed`.
 
     Raises
     ------
@@ -73,14 +82,14 @@ def get_model(spec: str) -> Model:
     if entry.argument is None:
         if colon:
             raise ValueError(f"model {name!r} takes no argument, got {spec!r}: write {name!r}")
-        return entry.factory()
+        return entry.factory(prefix=prefix)
     if not colon:
         if entry.required:
             raise ValueError(
                 f"model {name!r} needs its {entry.argument}, got {spec!r}: write '{name}:3' "
                 f"for {entry.argument} 3"
             )
-        return entry.factory()
+        return entry.factory(prefix=prefix)
     try:
         value = int(argument)
     except ValueError as error:
@@ -88,7 +97,7 @@ def get_model(spec: str) -> Model:
             f"the {entry.argument} of model {name!r} must be an integer, got {argument!r} in "
             f"{spec!r}: write for example '{name}:2'"
         ) from error
-    return entry.factory(value)
+    return entry.factory(value, prefix=prefix)
 
 
 def _unknown(name: str, spec: Any) -> str:

@@ -1,15 +1,15 @@
 """Steps from one level to another: the logistic curve and the four-parameter dose response."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Bools, Floats
 from ..model import Model
-from .projection import Frame, best_of
-from .sorted_curves import ONE, SortedCurves, estimate_in_blocks, running_total
+from .passes import Curves, Point, Value
+from .projection import Projection
+from .recipe import Recipe
+from .sorted_curves import ONE
 
 LOG_10 = math.log(10.0)
 
@@ -20,7 +20,7 @@ RATES = (2.0, 5.0, 12.0, 30.0, 80.0)
 """Rates tried, times the range of x: from nearly straight to nearly a step."""
 
 
-def logistic() -> Model:
+def logistic(*, prefix: str = "") -> Model:
     """Make ``c + K/(1 + exp(-r*(x - tm)))``, params c, K, r, tm.
 
     K < 0 and r < 0 both describe a fall; the guess has K >= 0.
@@ -30,12 +30,12 @@ def logistic() -> Model:
         params=("c", "K", "r", "tm"),
         func=_logistic,
         jac=_logistic_jac,
-        guess=_logistic_guess,
+        guess=Recipe(_logistic_estimate, 4),
         expression="c + K/(1 + exp(-r*(x - tm)))",
-    )
+    ).prefixed(prefix)
 
 
-def dose_response_4pl() -> Model:
+def dose_response_4pl(*, prefix: str = "") -> Model:
     """Make ``lo + (hi - lo)/(1 + 10**((le - x)*h))``, params lo, hi, le, h.
 
     x is the decimal logarithm of the concentration, le that of the EC50, h the Hill slope: h < 0
@@ -46,9 +46,9 @@ def dose_response_4pl() -> Model:
         params=("lo", "hi", "le", "h"),
         func=_dose_response,
         jac=_dose_response_jac,
-        guess=_dose_response_guess,
+        guess=Recipe(_dose_response_estimate, 4),
         expression="lo + (hi - lo)/(1 + 10**((le - x)*h))",
-    )
+    ).prefixed(prefix)
 
 
 def _logistic(x: Any, c: Any, K: Any, r: Any, tm: Any) -> Any:
@@ -81,54 +81,41 @@ def _dose_response_jac(x: Any, lo: Any, hi: Any, le: Any, h: Any) -> list[Any]:
     return [fall, rise, h * by_exponent, by_exponent * below]
 
 
-def _shapes(x: Floats, r: Floats, tm: Floats) -> list[Floats]:
-    """Return the rise from 0 to 1."""
-    return [1.0 / (1.0 + np.exp(np.minimum(r * (tm - x), LARGEST_EXPONENT)))]
+def _shapes(xp: Any, p: Point, r: Value, tm: Value) -> tuple[list[Value], list[Value]]:
+    """Return the rise from 0 to 1, and its slopes."""
+    rise = 1.0 / (1.0 + xp.exp(xp.minimum(r * (tm - p.x), LARGEST_EXPONENT)))
+    by_exponent = rise * (1.0 - rise)
+    return [rise], [by_exponent * (p.x - tm), -r * by_exponent]
 
 
-def _slopes(
-    x: Floats, g: Sequence[Floats], a: Sequence[Floats], r: Floats, tm: Floats
-) -> list[Floats]:
-    """Return the derivatives of a times the shape with respect to r and tm."""
-    by_exponent = a[0] * (g[0] * (1.0 - g[0]))
-    return [by_exponent * (x - tm), -r * by_exponent]
-
-
-def _logistic_guess(x: Any, y: Floats, valid: Bools) -> Floats:
-    """Guess c, K, r, tm for all curves."""
-    return estimate_in_blocks(_logistic_estimate, 4, x, y, valid)
-
-
-def _logistic_estimate(curves: SortedCurves) -> list[Floats]:
+def _logistic_estimate(curves: Curves) -> list[Value]:
     """Take the rate that goes best with the best step, polish both once, and fit c and K."""
-    frame = Frame.unit(curves)
-    tm = _best_step(frame)
-    best = best_of(frame.trial(_shapes, np.full_like(tm, r), tm) for r in RATES)
-    rate = best.theta[0]
-    best = frame.polish(_shapes, _slopes, best, [0.7 * rate, 0.1 + 2.0 / rate])
-    r, tm = best.theta
-    (K,), c = frame.fit(_shapes(frame.curves.x, r, tm))
+    xp, frame = curves.xp, curves.frame
+    model = Projection(_shapes, (0, 0))
+    step = _best_step(curves)
+
+    def tried(theta: list[Value]) -> tuple[Value, list[Value]]:
+        return model.trial(curves, theta).gain, theta
+
+    rate, tm = curves.best([[rate, step] for rate in RATES], tried)
+    best = model.polished(curves, [rate, tm], [0.7 * rate, 0.1 + 2.0 / rate])
+    (r, tm), (K,) = best.theta, best.a
     falls = K < 0
     return [
-        frame.level + frame.height * np.where(falls, c + K, c),
-        frame.height * np.abs(K),
-        np.where(falls, -r, r) / frame.width,
+        frame.level + frame.height * xp.where(falls, best.c + K, best.c),
+        frame.height * xp.abs(K),
+        xp.where(falls, -r, r) / frame.width,
         frame.origin + frame.width * tm,
     ]
 
 
-def _dose_response_guess(x: Any, y: Floats, valid: Bools) -> Floats:
-    """Guess lo, hi, le, h for all curves."""
-    return estimate_in_blocks(_dose_response_estimate, 4, x, y, valid)
-
-
-def _dose_response_estimate(curves: SortedCurves) -> list[Floats]:
+def _dose_response_estimate(curves: Curves) -> list[Value]:
     """Estimate a logistic curve, in other letters."""
     c, K, r, tm = _logistic_estimate(curves)
     return [c, c + K, tm, r / LOG_10]
 
 
-def _best_step(frame: Frame) -> Floats:
+def _best_step(curves: Curves) -> Value:
     """Return where a single step explains most of y.
 
     After the k-th of n points with the largest gain S**2*n/(k*(n - k)), S the sum of the first k
@@ -136,14 +123,12 @@ def _best_step(frame: Frame) -> Floats:
 
     Source: Hinkley, Biometrika 57 (1970) 1, the change point of a mean.
     """
-    n_points, n_curves = frame.target.shape
-    k = np.arange(1.0, n_points + 1.0)[:, None]
-    rest = frame.curves.count - k
-    sums = running_total(frame.target)
-    weight = np.where(rest > 0, 1.0 / (k * np.maximum(rest, 1.0)), 0.0)
-    last = np.argmax(sums * sums * weight, axis=0)[None]
-    x = np.broadcast_to(frame.curves.x, (n_points, n_curves))
-    after = np.minimum(last + 1, n_points - 1)
-    before, behind = (np.take_along_axis(x, place, axis=0)[0] for place in (last, after))
-    middle: Floats = 0.5 * (before + behind)
-    return middle
+    xp, n = curves.xp, curves.count
+    (y_sum,) = curves.totals(lambda p: [p.y])
+    mean = y_sum / n
+
+    def gain(p: Point) -> tuple[Value, list[Value]]:
+        k, S = p.index, p.before(p.running(p.y - mean))
+        return xp.where(k > 0, S * S / (k * (n - k)), -1.0), [0.5 * p.x_before + 0.5 * p.x]
+
+    return curves.largest(gain)[1]

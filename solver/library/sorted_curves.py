@@ -1,4 +1,4 @@
-"""What every start guess begins with: curves sorted, gaps closed, in blocks that fit a cache.
+"""What a guess by NumPy begins with: curves sorted, gaps closed, in blocks that fit a cache.
 
 Arrays here have points first, (n_points, n_curves), so that a sum over the points is a sum of
 rows: fast, and always taken in the same order. A curve's guess therefore has the same bits alone
@@ -92,12 +92,6 @@ def integral(values: Floats, x: Floats) -> Floats:
     areas = np.zeros(np.broadcast_shapes(values.shape, x.shape))
     np.multiply(values[1:] + values[:-1], 0.5 * (x[1:] - x[:-1]), out=areas[1:])
     return running_total(areas)
-
-
-def ratio(numerator: Floats, denominator: Floats, default: Any = 0.0) -> Floats:
-    """Divide where the result is finite; elsewhere return the default."""
-    quotient = numerator / denominator
-    return np.where(np.isfinite(quotient), quotient, default)
 
 
 def estimate_in_blocks(estimate: Estimate, n_params: int, x: Any, y: Any, valid: Any) -> Floats:

@@ -18,6 +18,8 @@ from manyfit.solver.options import FitOptions
 from manyfit.solver.result import BatchFit
 from manyfit.solver.status import Flag, Status
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 X = np.linspace(0, 4, 50)
 
 
@@ -111,7 +113,7 @@ def test_the_options_reach_the_engine(options: dict[str, Any]) -> None:
 
 def test_the_step_of_differences_reaches_the_engine() -> None:
     y = noisy()
-    fit = fit_curves(decay, X, y, epsfcn=1e-6)
+    fit = fit_curves(decay, X, y, epsfcn=1e-6, engine="reference")
     for i, one in enumerate(y):
         params, _ = leastsq(lambda p, one=one: decay(X, *p) - one, [1.0, 1, 1], epsfcn=1e-6)
         np.testing.assert_allclose(fit.params[i], params, rtol=1e-7)
@@ -127,7 +129,16 @@ def test_the_limit_of_evaluations_goes_by_the_free_parameters(
         lambda x, p, c: p**10 * x + c,
         jac=(lambda x, p, c: [10 * p**9 * x, 1 + 0 * c]) if exact else None,
     )
-    fit = fit_curves(flat, X, np.zeros((2, 50)), p0=[1e10, 0], fixed=fixed, ftol=0, xtol=0)
+    fit = fit_curves(
+        flat,
+        X,
+        np.zeros((2, 50)),
+        p0=[1e10, 0],
+        fixed=fixed,
+        ftol=0,
+        xtol=0,
+        engine="reference",
+    )
     n_free = 2 - len(fixed)
     limit = evaluations * (n_free + 1)
     np.testing.assert_array_equal(fit.status, Status.MAXFEV)
@@ -528,7 +539,7 @@ def test_a_jacobian_that_is_not_finite_keeps_the_start() -> None:
         return np.where(a == 1.5, a * x, np.nan)
 
     y = 2 * X[None]
-    fit = fit_curves(spike, X, y, p0=[1.5])
+    fit = fit_curves(spike, X, y, p0=[1.5], engine="reference")
     assert fit.status[0] == Status.JACOBIAN_NONFINITE
     assert fit.params[0, 0] == 1.5
     assert np.isnan(fit.stderr).all()

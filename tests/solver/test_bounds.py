@@ -17,6 +17,8 @@ from manyfit.solver.qr import pivoted_qr
 from manyfit.solver.result import BatchFit
 from manyfit.solver.status import Flag, Status
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 INF = np.inf
 
 # The step ------------------------------------------------------------------------------------
@@ -332,7 +334,7 @@ def test_no_call_of_the_model_leaves_the_box(
     model = Model.from_function(recorded, jac=decay_jac if exact else None)
     y = noisy(DECAY, [2, 1.5, offset], 30, noise=0.1)
     start = np.random.default_rng(0).choice([0, 1], (30, 3)) * (upper - lower) + lower
-    fit = fit_curves(model, X, y, p0=start, bounds=(lower, upper))
+    fit = fit_curves(model, X, y, p0=start, bounds=(lower, upper), engine="reference")
     assert fit.success.all()
     points = np.concatenate(seen)
     assert np.all(points >= lower)
@@ -347,7 +349,8 @@ def test_no_difference_leaves_a_box_narrower_than_its_step() -> None:
         return a * np.exp(-b * x)
 
     y = 2 * np.exp(-X)[None]
-    fit_curves(recorded, X, y, p0=[1, 1 + 5e-10], bounds={"b": (1, 1 + 1e-9)})
+    box = {"b": (1, 1 + 1e-9)}
+    fit_curves(recorded, X, y, p0=[1, 1 + 5e-10], bounds=box, engine="reference")
     points = np.concatenate(seen)
     assert points.min() >= 1
     assert points.max() <= 1 + 1e-9

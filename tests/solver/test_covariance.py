@@ -14,6 +14,8 @@ from manyfit.solver.covariance import Covariance, unscaled_covariance
 from manyfit.solver.model import Model
 from manyfit.solver.status import Flag
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 ROUNDING = 1e-14
 
 

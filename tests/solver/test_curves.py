@@ -129,6 +129,16 @@ def test_a_shared_predictor_stays_one_row_until_a_point_is_omitted() -> None:
     assert dirty[0].predictors[0][0, 5] == 4.0
 
 
+def test_a_curve_alone_has_its_own_finite_points() -> None:
+    u, v = np.arange(6.0).reshape(2, 3), np.array([1.0, np.nan, 3.0])
+    rectangle = as_curves(PLANE, {"u": u, "v": v}, np.ones((2, 3)), None, None)
+    np.testing.assert_array_equal(rectangle.alone(1), [[3, 5], [1, 3]])
+    flat = np.array([1.0, 2.0, 3.0, 4.0, np.inf, 6.0])
+    ragged = as_curves(PLANE, {"u": flat, "v": -flat}, np.ones(6), [0, 2, 2, 6], None)
+    alone = [np.array(ragged.alone(i)).tolist() for i in range(3)]
+    assert alone == [[[1, 2], [-1, -2]], [[], []], [[3, 4, 6], [-3, -4, -6]]]
+
+
 def test_weights_of_one_are_none() -> None:
     curves = as_curves(LINE, np.arange(16), np.ones((2, 16)), None, None)
     (slab,) = curves.slabs()

@@ -13,6 +13,8 @@ from manyfit.solver.curves import padded_width
 from manyfit.solver.library import get_model
 from manyfit.solver.norms import dot, enorm
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 Floats = npt.NDArray[np.float64]
 
 

@@ -12,10 +12,12 @@ from manyfit.solver import library
 from manyfit.solver.arrays import Floats
 from manyfit.solver.library import (
     MODELS,
+    constant,
     dose_response_4pl,
     exponential_decay,
     gaussian,
     get_model,
+    linear,
     logistic,
     lorentzian,
     polynomial,
@@ -25,6 +27,8 @@ from manyfit.solver.library import (
 from manyfit.solver.model import Model
 
 SPECS = [
+    "constant",
+    "linear",
     "polynomial:0",
     "polynomial:1",
     "polynomial:5",
@@ -176,6 +180,8 @@ def test_different_degrees_are_different_models() -> None:
         (" lorentzian ", lorentzian),
         ("polynomial:3", lambda: polynomial(3)),
         ("polynomial : 3", lambda: polynomial(3)),
+        ("constant", constant),
+        ("linear", linear),
         ("exponential_decay", exponential_decay),
         ("exponential_decay:2", lambda: exponential_decay(2)),
         ("sinusoid", sinusoid),
@@ -183,6 +189,13 @@ def test_different_degrees_are_different_models() -> None:
 )
 def test_a_text_names_a_model(spec: str, made: Callable[[], Model]) -> None:
     assert get_model(spec) == made()
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_model_can_be_had_with_a_prefix(spec: str) -> None:
+    model, plain = get_model(spec, prefix="p_"), get_model(spec)
+    assert model.params == tuple(f"p_{name}" for name in plain.params)
+    assert (model.func, model.jac, model.guess) == (plain.func, plain.jac, plain.guess)
 
 
 def test_every_model_is_registered_under_its_factory_name() -> None:

@@ -60,6 +60,12 @@ def test_a_function_of_any_number_of_parameters_needs_their_names() -> None:
     assert model(2.0, 1, 10, 100) == 421
 
 
+def test_a_function_without_any_names_needs_all_of_them() -> None:
+    model = Model.from_function(lambda *v: v, ["a", "b"], x=("u", "v"), constants=["k"])
+    assert model.arguments == ("u", "v", "k", "a", "b")
+    assert model(1, 2, 3, b=5, a=4) == (1, 2, 3, 4, 5)
+
+
 def test_a_callable_object_is_named_after_its_class() -> None:
     class Line:
         def __call__(self, x: Any, a: Any, b: Any) -> Any:
@@ -193,7 +199,9 @@ def test_a_function_can_be_given_exact_derivatives() -> None:
     plain = Model.from_function(decay, bounds={"b": (0, 9)})
     traced = plain.traced()
     assert traced.expression == "a*exp(-b*x) + c"
-    assert (traced.func, traced.start, traced.bounds) == (decay, plain.start, plain.bounds)
+    assert (traced.start, traced.bounds) == (plain.start, plain.bounds)
+    assert traced.graph is not None
+    assert traced.func == traced.graph.function()
     assert traced.traced() is traced
     x = np.linspace(0, 5, 30)
     y = np.array([[2.0], [3.0]]) * np.exp(-1.5 * x) + 0.5 + 0.01 * np.cos(7 * x)

@@ -1,22 +1,27 @@
-"""Functions that are not pointwise: found out, called curve by curve, and fitted all the same."""
+"""Functions that are not pointwise: found out, called curve by curve, and fitted all the same.
+
+All by the reference engine, which calls functions as they are; `test_formulas` has the others.
+"""
 
 import math
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
+from manyfit.solver import batch
 from manyfit.solver.arrays import Floats
-from manyfit.solver.batch import fit_curves
 from manyfit.solver.model import Model
 from manyfit.solver.pointwise import ModelWarning, sample_rows, serves_batches
 from manyfit.solver.residuals import CurveProblem
 
 Function = Callable[..., Any]
+fit_curves = partial(batch.fit_curves, engine="reference")
 
 
 def curves(n_points: int = 17, n_curves: int = 6) -> tuple[Floats, Floats]:

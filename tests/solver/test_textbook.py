@@ -14,6 +14,8 @@ from scipy.optimize import leastsq
 from manyfit import fit_curves
 from manyfit.solver.library import get_model
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 Floats = npt.NDArray[np.float64]
 
 

@@ -1,0 +1,339 @@
+"""The compiled engine at work on a batch: which curves it takes, and what it leaves.
+
+Curves are taken as they lie in memory, without a layout of their own, some thousands at a time. It
+leaves to the reference engine
+
+- curves that need a layout: some of their values are not finite and are to be omitted, or all of
+  the curve is no fit at all; laid out, what can be fitted comes back here;
+- curves that the kernel handed over, since the model or a derivative is not finite on the way, and
+  those whose normal equations are too ill-conditioned for what is promised: the reference engine
+  goes on, by QR, where the kernel stopped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Bools, Floats, Ints
+from .curves import Curves, Slab
+from .ends import place_of, scale_of, write_covariance, write_finished
+from .library.recipe import Recipe
+from .minpack import Rules
+from .preparation import Prepared
+from .result import BatchFit
+from .simd.engine import Ends, Points, finish, run
+from .simd.kernel import HANDED_OVER
+from .simd.machine import Machine, host
+from .simd.specification import Specification
+from .simd.starting import guesses
+from .trust_region import Tolerances
+
+_CHUNK_POINTS = 1 << 19
+"""Points of the curves that one call of the kernel fits: what it returns stays in the cache."""
+_LEAST_PIVOT = 1e-8
+"""Relative pivot of JᵀJ below which QR takes over: half of the inverse's digits are lost."""
+_LONG = 96
+"""Curves with more points are fitted in lanes of one register, so that their points fit a cache;
+shorter ones in two, whose steps fill each other's pauses. The bits are the same."""
+_MOST_POINTS = 1 << 16
+"""Longer curves are left to the reference engine: a kernel holds one in each lane."""
+_MOST_PARAMS = 24
+"""Models with more fitted parameters are left to the reference engine: they compile too long."""
+_AT_ONCE = Rules(Tolerances(ftol=0.0, xtol=0.0, gtol=1e150, maxfev=1))
+"""Every curve ends where it starts: the kernel only evaluates the sum of squares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The compiled engine, ready for the curves of one batch.
+
+    Attributes
+    ----------
+    prepared
+        The model and what holds for all curves.
+    fit
+        Where the ends are written.
+    machine
+        What to compile for.
+    compile_s
+        What compiling took, an entry a call of the kernel.
+    """
+
+    prepared: Prepared
+    fit: BatchFit
+    machine: Machine = field(default_factory=host)
+    compile_s: list[float] = field(default_factory=list)
+
+    @classmethod
+    def for_batch(cls, prepared: Prepared, fit: BatchFit) -> Self | None:
+        """Return the engine, or None where the options or the model ask for the other one."""
+        model, options = prepared.model, prepared.options
+        if options.engine == "reference" or model.graph is None:
+            return None
+        if prepared.free.size > _MOST_PARAMS:
+            if options.engine == "simd":
+                raise ValueError(
+                    f"engine='simd' fits at most {_MOST_PARAMS} parameters, and model "
+                    f"{model.name!r} has {prepared.free.size} to fit: use engine='reference'"
+                )
+            return None
+        return cls(prepared, fit)
+
+    def fit_curves(self, curves: Curves) -> Bools:
+        """Fit the curves that need no layout; return (n_curves,), which are left.
+
+        Those that were begun have their last iterate in the result, and status 0.
+        """
+        left = np.ones(len(curves), dtype=np.bool_)
+        points, clean = _as_they_lie(curves)
+        takes = (curves.length <= _MOST_POINTS) & (curves.length >= self.prepared.free.size)
+        rows = np.flatnonzero(clean & takes & (curves.length > 0))
+        lengths = curves.length[rows]
+        ragged = bool((lengths != lengths[:1]).any())
+        if ragged:
+            rows = rows[np.argsort(lengths, kind="stable")]
+        for chunk in _chunks(rows, curves.length):
+            start = self._starts(points, curves, chunk)
+            good = self.prepared.may_start(start)
+            part = chunk if good.all() else chunk[np.broadcast_to(good, chunk.shape)]
+            start = start if good.all() or len(start) == 1 else start[good]
+            at = place_of(part)
+            self.fit.n_points[at] = curves.length[at]
+            self.fit.dof[at] = curves.length[at] - self.prepared.free.size
+            self.fit.flags[at] = 0
+            left[self._fit_rows(points, part, part, start, ragged=ragged)] = False
+        return left
+
+    def fit_slab(self, slab: Slab, start: Floats) -> Bools:
+        """Fit curves that are laid out, from (n, n_params) start values; return which are left."""
+        left = np.ones(len(slab.rows), dtype=np.bool_)
+        n, width = slab.y.shape
+        if width <= _MOST_POINTS:
+            shared = tuple(len(p) == 1 for p in slab.predictors)
+            points = Points(
+                y=slab.y.reshape(-1),
+                start=np.arange(n) * width,
+                length=np.full(n, width),
+                predictors=tuple(p.reshape(-1) for p in slab.predictors),
+                shared=shared,
+                sigma=np.where(slab.valid, 1.0 if slab.sigma is None else slab.sigma, np.inf)
+                .astype(np.float64)
+                .reshape(-1),
+            )
+            rows = np.arange(n)
+            ended = self._fit_rows(points, rows, slab.rows, start, ragged=False)
+            left[np.searchsorted(slab.rows, ended)] = False
+        return left
+
+    def start_for(self, slab: Slab) -> Floats:
+        """Do what `Prepared.start_for` does, with the compiled guess where there is one.
+
+        A curve's guess has the bits that it would have without the points that do not count.
+        """
+        recipe = self._recipe()
+        if recipe is None or slab.y.shape[1] > _MOST_POINTS:
+            return self.prepared.start_for(slab)
+        length = np.count_nonzero(slab.valid, axis=1)
+        x = np.broadcast_to(slab.predictors[0], slab.y.shape)
+        points = Points(
+            y=slab.y[slab.valid],
+            start=np.cumsum(length) - length,
+            length=length,
+            predictors=(x[slab.valid],),
+            shared=(False,),
+        )
+        guess = guesses(recipe, points, np.arange(len(length)), self.machine)
+        return self.prepared.started(slab.rows, guess)
+
+    def _starts(self, points: Points, curves: Curves, rows: Ints) -> Floats:
+        """Do what `Prepared.starts` does, with the compiled guess where there is one."""
+        recipe = self._recipe()
+        if recipe is None:
+            return self.prepared.starts(curves, rows)
+        return self.prepared.started(rows, guesses(recipe, points, rows, self.machine))
+
+    def _recipe(self) -> Recipe | None:
+        """Return how the model guesses where that can be compiled and is asked for."""
+        guess = self.prepared.model.guess
+        one_predictor = len(self.prepared.model.predictors) == 1
+        wanted = isinstance(guess, Recipe) and one_predictor and self.prepared.guessed.any()
+        return guess if isinstance(guess, Recipe) and wanted else None
+
+    def _fit_rows(
+        self, points: Points, rows: Ints, places: Ints, start: Floats, *, ragged: bool
+    ) -> Ints:
+        """Fit the curves `rows` of the points and write them to `places` of the result.
+
+        Returns the places of the curves that are done. Of the others those that were begun have
+        their last iterate written, and MINPACK's status if only the covariance is missing, else 0.
+        """
+        if not rows.size:
+            return places
+        prepared, fit = self.prepared, self.fit
+        constants = tuple(c[:, 0] if len(c) == 1 else c[places, 0] for c in prepared.constants)
+        task = _Task(self._specification(points, ragged=ragged), points, rows, constants)
+        ends = task.run(start, prepared.rules)
+        self.compile_s.append(ends.compile_s)
+        box = prepared.rules.box
+        held = None if box is None else box.on_face(ends.params)
+        at = place_of(places)
+        scale = np.ones(len(rows))
+        if not prepared.options.absolute_sigma:
+            scale = scale_of(fit.dof[at], 0.5 * ends.rr)
+        finished = finish(ends.params, ends.normal, held, scale, ends.yy, self.machine)
+
+        reliable = finished.pivot >= _LEAST_PIVOT
+        converged = (ends.status >= 1) & (ends.status <= 4)
+        again = (ends.status == HANDED_OVER) | (converged & ~reliable)
+        begun = np.isfinite(ends.rr)
+        complete = ends.params
+        if prepared.free.size < prepared.model.n_params:
+            complete = np.array(np.broadcast_to(start, (len(rows), prepared.model.n_params)))
+            complete[:, prepared.free] = ends.params
+        if not begun.all():
+            complete[~begun] = np.nan
+        fit.status[at] = np.where(again, 0, ends.status)
+        fit.params[at] = complete
+        fit.cost[at] = np.where(begun, 0.5 * ends.rr, np.nan)
+        fit.nfev[at], fit.njev[at] = ends.nfev * begun, ends.njev * begun
+        done = reliable & ~again
+        fit.compiled[at] = done
+        sure = done & ~finished.suspicious
+        write_finished(fit, prepared, places, finished, held, sure)
+        doubtful = np.flatnonzero(done & finished.suspicious)
+        if doubtful.size:
+            self._put_to_the_test(task, places, complete, ends, held, doubtful)
+        ended: Ints = places[done]
+        return ended
+
+    def _put_to_the_test(
+        self,
+        task: "_Task",
+        places: Ints,
+        complete: Floats,
+        ends: Ends,
+        held: Bools | None,
+        doubtful: Ints,
+    ) -> None:
+        """Write the covariances of curves with large standard errors, after a look at chi2."""
+        free = self.prepared.free
+
+        def chi2_at(some: Ints, params: Floats) -> Floats:
+            there = complete[doubtful[some]]
+            there[:, free] = params
+            return task.take(doubtful[some]).run(there, _AT_ONCE).rr
+
+        params = ends.params[doubtful]
+        on_bound = None if held is None else held[doubtful]
+        ones = np.ones(doubtful.size)
+        plain = finish(params, ends.normal[doubtful], on_bound, ones, ones, self.machine)
+        write_covariance(
+            self.fit,
+            self.prepared,
+            places[doubtful],
+            params,
+            plain.cov,
+            held=on_bound,
+            undetermined=None,
+            data=ends.yy[doubtful],
+            chi2_at=chi2_at,
+        )
+
+    def _specification(self, points: Points, *, ragged: bool) -> Specification:
+        """Return the kernel for these data."""
+        prepared = self.prepared
+        model, graph = prepared.model, prepared.model.graph
+        assert graph is not None
+        sigma = () if points.sigma is None else (points.sigma,)
+        own = (p for p, shared in zip(points.predictors, points.shared, strict=True) if not shared)
+        return Specification(
+            graph=graph,
+            free=tuple(model.params[j] for j in prepared.free),
+            shared=points.shared,
+            single=tuple(a.dtype == np.float32 for a in (points.y, *sigma, *own)),
+            weighted=points.sigma is not None,
+            ragged=ragged,
+            bounded=prepared.rules.box is not None,
+            scaled=prepared.rules.diag is not None,
+            machine=self.machine,
+            registers=1 if points.length.max(initial=0) > _LONG else 2,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Some curves and the kernel that fits them; `constants` (len(rows) or 1,) each."""
+
+    specification: Specification
+    points: Points
+    rows: Ints
+    constants: tuple[Floats, ...]
+
+    def take(self, some: Ints) -> "_Task":
+        """Return some of the curves."""
+        constants = tuple(c if len(c) == 1 else c[some] for c in self.constants)
+        return _Task(self.specification, self.points, self.rows[some], constants)
+
+    def run(self, start: Floats, rules: Rules) -> Ends:
+        """Fit the curves from their start values, (len(rows) or 1, n_params)."""
+        bounded, scaled = self.specification.bounded, self.specification.scaled
+        specification = self.specification
+        if (bounded, scaled) != (rules.box is not None, rules.diag is not None):
+            specification = replace(specification, bounded=False, scaled=False)
+        return run(specification, self.points, self.rows, start, self.constants, rules)
+
+
+def _as_they_lie(curves: Curves) -> tuple[Points, Bools]:
+    """Return the data as the kernel reads them, and which curves it may read as they are.
+
+    Values of y that are not finite are found by the kernel itself.
+    """
+    clean = np.ones(len(curves), dtype=np.bool_)
+    predictors, shared = [], []
+    for values in curves.predictors:
+        common = values.ndim == 1 and curves.y.ndim == 2
+        shared.append(common)
+        predictors.append(
+            np.ascontiguousarray(values, dtype=np.float64) if common else _flat(values)
+        )
+        bad = ~np.isfinite(predictors[-1])
+        if bad.any():
+            clean &= False if common else ~_curves_with(bad, curves)
+    sigma = None
+    if curves.sigma is not None:
+        sigma = _flat(curves.sigma)
+        bad = ~((sigma > 0) & np.isfinite(sigma))
+        if bad.any():
+            clean &= ~_curves_with(bad, curves)
+    points = Points(
+        y=_flat(curves.y),
+        start=np.ascontiguousarray(curves.start, dtype=np.int64),
+        length=np.ascontiguousarray(curves.length, dtype=np.int64),
+        predictors=tuple(predictors),
+        shared=tuple(shared),
+        sigma=sigma,
+    )
+    return points, clean
+
+
+def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return numbers as a flat array that the kernel can read: as they are where it can."""
+    kind = np.float32 if values.dtype == np.float32 else np.float64
+    return np.ascontiguousarray(values, dtype=kind).reshape(-1)
+
+
+def _curves_with(bad: Bools, curves: Curves) -> Bools:
+    """Return (n_curves,): whether one of a curve's values, flat as y, is bad."""
+    before = np.concatenate([[0], np.cumsum(bad)])
+    return np.asarray(before[curves.start + curves.length] > before[curves.start])
+
+
+def _chunks(rows: Ints, length: Ints) -> Iterator[Ints]:
+    """Part the rows so that each part has about as many points as fit a cache."""
+    if rows.size:
+        points = np.cumsum(length[rows])
+        edges = np.arange(_CHUNK_POINTS, points[-1], _CHUNK_POINTS)
+        yield from np.split(rows, np.searchsorted(points, edges))

@@ -1,0 +1,147 @@
+"""Write down what the covariance says of curves that are done, whichever engine fitted them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Bools, Floats, Ints
+from .determinacy import undetermined_by_rise
+from .preparation import Prepared
+from .result import BatchFit
+from .simd.engine import Finish
+from .status import Flag
+
+
+def write_covariance(
+    fit: BatchFit,
+    prepared: Prepared,
+    rows: Ints,
+    params: Floats,
+    cov_x: Floats,
+    *,
+    held: Bools | None,
+    undetermined: Bools | None,
+    data: Floats,
+    chi2_at: Callable[[Ints, Floats], Floats],
+) -> None:
+    """Write covariance, stderr, masks and flags of some curves; their costs are written already.
+
+    Parameters
+    ----------
+    fit
+        Where to write.
+    prepared
+        What was fitted.
+    rows
+        (n,), the places of the curves in the result.
+    params
+        (n, n_free), their ends.
+    cov_x
+        (n, n_free, n_free), (JᵀJ)⁻¹, zero where a parameter is held; overwritten.
+    held, undetermined
+        (n, n_free), parameters on a bound, and those that the Jacobian cannot tell from others;
+        None: none.
+    data, chi2_at
+        As in `undetermined_by_rise`.
+    """
+    scale = np.ones(len(rows))
+    if not prepared.options.absolute_sigma:
+        scale = scale_of(fit.dof[rows], fit.cost[rows])
+        fit.flags[rows[fit.dof[rows] == 0]] |= np.uint8(Flag.NO_DOF)
+    unclear = undetermined_by_rise(
+        params, cov_x, fit.cost[rows], scale, data, chi2_at, prepared.rules.box
+    )
+    if undetermined is not None:
+        unclear |= undetermined
+    if held is not None:
+        unclear &= ~held
+    _drop(cov_x, unclear, np.nan)
+    cov_x *= scale[:, None, None]
+    variance = np.diagonal(cov_x, axis1=1, axis2=2)
+    if held is not None:
+        variance = np.where(held, np.nan, variance)
+        _drop(cov_x, held, 0.0)
+        fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
+    fit.flags[rows[unclear.any(axis=1)]] |= np.uint8(Flag.UNDETERMINED)
+    with np.errstate(invalid="ignore"):
+        stderr = np.sqrt(variance)
+    _put(prepared, fit.stderr, rows, stderr)
+    _put(prepared, fit.undetermined, rows, unclear)
+    if held is not None:
+        _put(prepared, fit.at_bound, rows, held)
+    _put_cov(prepared, fit, rows, cov_x)
+
+
+def write_finished(
+    fit: BatchFit,
+    prepared: Prepared,
+    rows: Ints,
+    finished: Finish,
+    held: Bools | None,
+    sure: Bools,
+) -> None:
+    """Write the covariances that the compiled engine made, of the curves that are `sure`.
+
+    Parameters
+    ----------
+    fit, prepared, rows, held
+        As in `write_covariance`.
+    finished
+        Of all of these curves.
+    sure
+        (n,), whose to write.
+    """
+    cov, stderr = finished.cov, finished.stderr
+    if not sure.all():
+        rows, cov, stderr = rows[sure], cov[sure], stderr[sure]
+        held = None if held is None else held[sure]
+    if not prepared.options.absolute_sigma:
+        spent = rows[fit.dof[place_of(rows)] == 0]
+        fit.flags[spent] |= np.uint8(Flag.NO_DOF)
+        if spent.size:
+            cov[fit.dof[rows] == 0] = np.nan
+            if held is not None:
+                _drop(cov, held, 0.0)
+    _put(prepared, fit.stderr, rows, stderr)
+    _put_cov(prepared, fit, rows, cov)
+    if held is not None:
+        _put(prepared, fit.at_bound, rows, held)
+        fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
+
+
+def scale_of(dof: npt.NDArray[np.int32], cost: Floats) -> Floats:
+    """Return redchi, NaN where there is no degree of freedom."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(dof > 0, 2.0 * cost / dof, np.nan)
+
+
+def place_of(rows: Ints) -> Any:
+    """Return ascending rows as a slice where they follow each other: no copy, no index."""
+    if rows.size and rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def _put(prepared: Prepared, target: Any, rows: Ints, values: Any) -> None:
+    """Write values of the free parameters into an array of all parameters."""
+    if prepared.free.size == prepared.model.n_params:
+        target[place_of(rows)] = values
+    else:
+        target[np.ix_(rows, prepared.free)] = values
+
+
+def _put_cov(prepared: Prepared, fit: BatchFit, rows: Ints, cov: Floats) -> None:
+    """Write covariances of the free parameters; the rows of the others are zero."""
+    if prepared.free.size == prepared.model.n_params:
+        fit.cov[place_of(rows)] = cov
+    else:
+        fit.cov[rows] = 0.0
+        fit.cov[np.ix_(rows, prepared.free, prepared.free)] = cov
+
+
+def _drop(cov_x: Floats, which: Bools, value: float) -> None:
+    """Set the rows and columns of some parameters."""
+    if which.any():
+        cov_x[which[:, :, None] | which[:, None, :]] = value

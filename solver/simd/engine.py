@@ -1,0 +1,244 @@
+"""The compiled engine's Python face: compile a kernel once, call it on many curves."""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Bools, Floats, Ints
+from ..minpack import Rules
+from .compiling import Compiled, compile_text
+from .finish import finish_text
+from .kernel import kernel_text
+from .machine import Machine
+from .specification import Argument, Specification
+
+_lock = Lock()
+_codes: dict[tuple[Any, ...], Compiled] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The points of many curves, flat, as the kernel reads them.
+
+    Attributes
+    ----------
+    y
+        (n_values,) float64 or float32, C-contiguous.
+    start, length
+        (n_curves,) int64: where a curve begins in `y`, and its number of points.
+    predictors
+        Each (n_points,) float64, shared by all curves, or flat as `y`.
+    shared
+        Which of them are shared.
+    sigma
+        Flat as `y`, > 0, infinite where a point does not count; None: all ones.
+    """
+
+    y: npt.NDArray[Any]
+    start: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
+    predictors: tuple[npt.NDArray[Any], ...]
+    shared: tuple[bool, ...]
+    sigma: npt.NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where the kernel left each curve of the list it was given.
+
+    Attributes
+    ----------
+    params
+        (n_curves, n_free), the last accepted point.
+    normal
+        (n_curves, n_free * (n_free + 1) / 2), the lower triangle of JᵀJ there, by rows.
+    rr, yy
+        (n_curves,), the sum of squares there, and that of y (as it was given, without sigma).
+    nfev, njev
+        (n_curves,) int32.
+    status
+        (n_curves,) int8: MINPACK's info, or `kernel.HANDED_OVER`.
+    compile_s
+        What compiling the kernel took, in seconds; 0 where it was there already.
+    """
+
+    params: Floats
+    normal: Floats
+    rr: Floats
+    yy: Floats
+    nfev: npt.NDArray[np.int32]
+    njev: npt.NDArray[np.int32]
+    status: npt.NDArray[np.int8]
+    compile_s: float
+
+    @classmethod
+    def places(cls, n_curves: int, n_free: int, compile_s: float) -> "Ends":
+        """Return room for the ends of `n_curves`."""
+        return cls(
+            np.empty((n_curves, n_free)),
+            np.empty((n_curves, n_free * (n_free + 1) // 2)),
+            np.empty(n_curves),
+            np.empty(n_curves),
+            np.empty(n_curves, dtype=np.int32),
+            np.empty(n_curves, dtype=np.int32),
+            np.empty(n_curves, dtype=np.int8),
+            compile_s,
+        )
+
+
+def run(
+    specification: Specification,
+    points: Points,
+    rows: Ints,
+    template: Floats,
+    constants: tuple[Floats, ...],
+    rules: Rules,
+) -> Ends:
+    """Fit the curves `rows` and return their ends, in this order.
+
+    The interpreter's lock is released meanwhile.
+
+    Parameters
+    ----------
+    specification
+        The kernel.
+    points
+        The data.
+    rows
+        Which curves.
+    template
+        (len(rows) or 1, n_params): start values, and the values of what is fixed.
+    constants
+        (len(rows) or 1,) each.
+    rules
+        Tolerances, bounds and scales.
+    """
+    began = perf_counter()
+    known = specification.key in _codes
+    code = kernel(specification)
+    compile_s = 0.0 if known else perf_counter() - began
+    ends = Ends.places(len(rows), len(specification.free), compile_s)
+    longest = int(points.length[rows].max(initial=0))
+    scratch = np.empty(specification.buffers * longest * specification.width + 8)
+    aligned = scratch[(-scratch.ctypes.data % 64) // 8 :]
+    tolerances, box = rules.tolerances, rules.box
+    numbers = np.array([tolerances.ftol, tolerances.xtol, tolerances.gtol, rules.factor])
+    constants = tuple(np.ascontiguousarray(c, dtype=np.float64) for c in constants)
+    template = np.ascontiguousarray(template, dtype=np.float64)
+    arrays = {
+        Argument.ROWS: np.ascontiguousarray(rows, dtype=np.int64),
+        Argument.START: points.start,
+        Argument.LENGTH: points.length,
+        Argument.Y: points.y,
+        Argument.SIGMA: points.sigma,
+        Argument.TOLERANCES: numbers,
+        Argument.LOWER: None if box is None else np.ascontiguousarray(box.lower),
+        Argument.UPPER: None if box is None else np.ascontiguousarray(box.upper),
+        Argument.DIAG: rules.diag,
+        Argument.TEMPLATE: template,
+        Argument.SCRATCH: aligned,
+        Argument.PARAMS: ends.params,
+        Argument.NORMAL: ends.normal,
+        Argument.RR: ends.rr,
+        Argument.YY: ends.yy,
+        Argument.NFEV: ends.nfev,
+        Argument.NJEV: ends.njev,
+        Argument.STATUS: ends.status,
+    }
+    n_predictors = len(points.predictors)
+    given = np.zeros(Argument.PREDICTORS + n_predictors + 2 * len(constants), dtype=np.int64)
+    for place, array in arrays.items():
+        given[place] = 0 if array is None else array.ctypes.data
+    given[Argument.COUNT] = len(rows)
+    given[Argument.MAXFEV] = tolerances.maxfev
+    given[Argument.TEMPLATE_STRIDE] = template.shape[1] if len(template) > 1 else 0
+    given[Argument.CAPACITY] = longest
+    for k, predictor in enumerate(points.predictors):
+        given[Argument.PREDICTORS + k] = predictor.ctypes.data
+    for k, constant in enumerate(constants):
+        first = Argument.PREDICTORS + n_predictors + 2 * k
+        given[first : first + 2] = constant.ctypes.data, len(constant) > 1
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.addresses["fit"])
+    call(given.ctypes.data)
+    return ends
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What the normal equations say of curves at their ends; see `finish`.
+
+    Attributes
+    ----------
+    cov
+        (n_curves, n, n), scaled, with zero rows for parameters on a bound.
+    stderr
+        (n_curves, n), NaN for parameters on a bound.
+    pivot
+        (n_curves,), the smallest relative pivot: 2e-16 / pivot of the covariance is rounding.
+    suspicious
+        (n_curves,) bool, whether a standard error is large beside its parameter.
+    """
+
+    cov: Floats
+    stderr: Floats
+    pivot: Floats
+    suspicious: Bools
+
+
+def finish(
+    params: Floats,
+    normal: Floats,
+    held: Bools | None,
+    scale: Floats,
+    data: Floats,
+    machine: Machine,
+) -> Finish:
+    """Return the covariances of curves.
+
+    Parameters
+    ----------
+    params
+        (n_curves, n), their ends.
+    normal
+        (n_curves, n(n+1)/2), the lower triangle of JᵀJ by rows.
+    held
+        (n_curves, n), parameters on a bound; None: none.
+    scale
+        (n_curves,), what (JᵀJ)⁻¹ is multiplied with.
+    data
+        (n_curves,), the sum of squares of the data.
+    machine
+        What to compile for.
+    """
+    count, n = params.shape
+    cov, stderr = np.empty((count, n, n)), np.empty((count, n))
+    pivot, suspicious = np.empty(count), np.zeros(count)
+    if count:
+        on_bound = np.zeros((count, n)) if held is None else held.astype(np.float64)
+        code = _compiled(("finish", n, machine.name), lambda: finish_text(n, machine), machine)
+        given = [normal, on_bound, scale, data, params, cov, stderr, pivot, suspicious]
+        call = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * len(given))
+        given[:5] = [np.ascontiguousarray(a, dtype=np.float64) for a in given[:5]]
+        call(code.addresses["finish"])(count, *(a.ctypes.data for a in given))
+    return Finish(cov, stderr, pivot, suspicious != 0)
+
+
+def kernel(specification: Specification) -> Compiled:
+    """Return the machine code of a kernel; compiled once a process, whoever asks."""
+    return _compiled(specification.key, lambda: kernel_text(specification), specification.machine)
+
+
+def _compiled(key: tuple[Any, ...], text: Callable[[], str], machine: Machine) -> Compiled:
+    """Return machine code from the cache, or compile it; two threads never compile the same."""
+    with _lock:
+        code = _codes.get(key)
+        if code is None:
+            name = "finish" if key[0] == "finish" else "fit"
+            code = _codes[key] = compile_text(text(), (name,), machine)
+        return code

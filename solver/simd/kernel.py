@@ -1,0 +1,290 @@
+"""The kernel: fit a list of curves, one in each lane, from start values to the end.
+
+    until no lane has a curve:
+        propose a step in every lane                                  (step)
+        pass over the points at x + p: rᵀr, Jᵀr, JᵀJ                  (points)
+        judge: keep the step or shrink the radius; has it arrived?    (trust_region)
+        lanes that are done: write the result, take the next curve
+
+A lane takes the next curve the moment its own is done, so lanes are never idle while curves wait,
+and a hard curve holds nobody up. A new curve copies its points into the lane's column of the
+buffers and has its start values for a first trial, which is always kept.
+
+A curve that the kernel cannot end as MINPACK would (values that are not finite) is handed over with
+its last iterate: status `HANDED_OVER`.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+
+from ..graph.nodes import Node
+from ..status import Status
+from ..trust_region import EPSILON, Tolerances, accepted, judge, next_radius, termination
+from .lanes import DOUBLE, INT64, Lanes, Vec
+from .points import Data, Normal, normal_equations
+from .slots import Arguments, Slots
+from .specification import Argument, Specification
+from .step import Box, Step, bounded_step, dot, lm_step
+from .sums import Sums
+from .turnover import Turnover
+
+HANDED_OVER = 100
+"""Status of a curve that the kernel leaves to the reference engine."""
+_RUNNING = 0
+
+
+def kernel_text(specification: Specification) -> str:
+    """Return the module of a kernel in LLVM's language; its function is ``fit``."""
+    module = ir.Module("manyfit")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INT64.as_pointer()]), "fit")
+    _Kernel(specification, function).emit()
+    return str(module)
+
+
+class _Kernel:
+    """Emits one kernel."""
+
+    def __init__(self, specification: Specification, function: Any) -> None:
+        self._spec = specification
+        self._builder = builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self._lanes = lanes = Lanes(builder, specification.width, specification.machine)
+        self._sums = Sums.of(specification.graph, specification.free)
+        self._n = len(specification.free)
+        self._slots = Slots(specification, lanes)
+        self._arguments = arguments = Arguments(lanes, function.args[0], self._n)
+        self._turnover = Turnover(specification, lanes, self._slots, arguments)
+        ftol, xtol, gtol, self._factor = arguments.spread(Argument.TOLERANCES, 4)
+        maxfev = lanes.spread(builder.sitofp(arguments.number(Argument.MAXFEV), DOUBLE))
+        self._tolerances = Tolerances(ftol, xtol, gtol, maxfev)  # type: ignore[arg-type]
+        self._box = Box([], [])
+        if specification.bounded:
+            self._box = Box(arguments.spread(Argument.LOWER), arguments.spread(Argument.UPPER))
+        self._given_D2: list[Vec] = []
+        if specification.scaled:
+            self._given_D2 = [d * d for d in arguments.spread(Argument.DIAG)]
+
+    def emit(self) -> None:
+        """Emit the function."""
+        builder, width = self._builder, self._spec.width
+        mask_type = ir.IntType(width)
+        entry = builder.block
+        turnover = builder.append_basic_block("turnover")
+        tick = builder.append_basic_block("tick")
+        leave = builder.append_basic_block("leave")
+        builder.branch(turnover)
+
+        builder.position_at_end(turnover)
+        mask = builder.phi(mask_type)
+        mask.add_incoming(ir.Constant(mask_type, -1), entry)
+        self._turnover.emit(mask)
+        active = self._lanes.any(self._slots.get("active") > 0)
+        length = self._turnover.longest()
+        turned = builder.block
+        builder.cbranch(active, tick, leave)
+
+        builder.position_at_end(tick)
+        longest = builder.phi(INT64)
+        longest.add_incoming(length, turned)
+        self._propose()
+        trial = normal_equations(self._lanes, self._sums, self._leaf, self._data(longest))
+        done = self._judge(trial)
+        bits = builder.bitcast(done.ir, mask_type)
+        longest.add_incoming(longest, builder.block)
+        mask.add_incoming(bits, builder.block)
+        some = builder.icmp_unsigned("!=", bits, ir.Constant(mask_type, 0))
+        builder.cbranch(some, turnover, tick)
+
+        builder.position_at_end(leave)
+        builder.ret_void()
+
+    def _leaf(self, node: Node) -> Vec:
+        """Return the value of a parameter at the trial point, or of a constant."""
+        if node.op == "constant":
+            return self._slots.get(f"constant {node.name}")
+        if node.name in self._spec.free:
+            return self._slots.get(f"trial{self._spec.free.index(node.name)}")
+        return self._slots.get(f"fixed {node.name}")
+
+    def _data(self, longest: Any) -> Data:
+        """Return where the points of the lanes are."""
+        spec = self._spec
+        buffers = iter(self._turnover.buffers)
+        y = next(buffers)
+        weight = next(buffers) if spec.weighted else None
+        predictors = tuple(
+            self._arguments.pointer(Argument.PREDICTORS + k) if shared else next(buffers)
+            for k, shared in enumerate(spec.shared)
+        )
+        lengths = self._slots.get("length") if spec.ragged else None
+        return Data(y, predictors, spec.shared, weight, lengths, longest)
+
+    def _propose(self) -> None:
+        """Set the next trial of every lane that has one behind it."""
+        lanes = self._lanes
+        x, g, D2, A = (
+            self._slots.get_all("x"),
+            self._slots.get_all("g"),
+            self._slots.get_all("D2"),
+            self._slots.matrix(),
+        )
+        delta, par, rr = self._slots.get("delta"), self._slots.get("par"), self._slots.get("rr")
+        fresh = self._slots.get("fresh") > 0
+        if self._spec.bounded:
+            step, target = bounded_step(lanes, A, g, D2, delta, par, x, self._box)
+        else:
+            step = lm_step(lanes, A, g, D2, delta, par)
+            target = [a + b for a, b in zip(x, step.p, strict=True)]
+        starts = self._slots.get_all("trial")
+        self._slots.put_all(
+            "trial", [lanes.where(fresh, a, b) for a, b in zip(starts, target, strict=True)]
+        )
+        inverse = 1.0 / rr
+        prered, slope = self._promise(step, A, g, inverse)
+        self._slots.put("par", step.par)
+        self._slots.put("pnorm", lanes.sqrt(step.length2))
+        self._slots.put("inverse", inverse)
+        self._slots.put("prered", prered)
+        self._slots.put("slope", slope)
+
+    def _promise(
+        self, step: Step, A: dict[tuple[int, int], Vec], g: list[Vec], inverse: Vec
+    ) -> tuple[Vec, Vec]:
+        """Return the reduction that the linear model predicts, and its slope, relative to rᵀr.
+
+        Without bounds pᵀ(JᵀJ)p = -pᵀJᵀr - par ‖D p‖², from the equation of the step.
+        """
+        lanes = self._lanes
+        slope = g[0] * step.p[0]
+        for a, b in zip(g[1:], step.p[1:], strict=True):
+            slope = lanes.fma(a, b, slope)
+        if not self._spec.bounded:
+            damping = step.par * step.length2
+            return (damping - slope) * inverse, slope * inverse
+        square = lanes.real(0.0)
+        for (i, j), value in A.items():
+            twice = value if i == j else 2.0 * value
+            square = lanes.fma(twice * step.p[i], step.p[j], square)
+        return -lanes.fma(2.0, slope, square) * inverse, slope * inverse
+
+    def _judge(self, trial: Normal) -> Vec:
+        """Keep the trial or not; return the lanes that are done."""
+        lanes = self._lanes
+        fresh, first = self._slots.get("fresh") > 0, self._slots.get("first") > 0
+        pnorm, delta = self._slots.get("pnorm"), self._slots.get("delta")
+        judged = judge(
+            lanes,
+            left=trial.rr * self._slots.get("inverse"),
+            prered=self._slots.get("prered"),
+            slope=self._slots.get("slope"),
+        )
+        delta, par = next_radius(
+            lanes,
+            judged,
+            delta=lanes.where(first, lanes.smaller(pnorm, delta), delta),
+            par=self._slots.get("par"),
+            pnorm=pnorm,
+        )
+        took = accepted(judged) | fresh
+        x = self._keep("x", took, self._slots.get_all("trial"))
+        g = self._keep("g", took, trial.g)
+        A = {
+            place: lanes.where(took, trial.A[place], old)
+            for place, old in self._slots.matrix().items()
+        }
+        self._slots.put_matrix(A)
+        rr = lanes.where(took, trial.rr, self._slots.get("rr"))
+        self._slots.put("rr", rr)
+        xnorm, delta, par = self._rescale(x, A, took, fresh, delta, par)
+        nfev = self._slots.get("nfev") + 1.0
+        status = termination(
+            lanes,
+            judged,
+            self._tolerances,
+            delta=delta,
+            xnorm=xnorm,
+            gnorm=self._slots.get("orthogonal"),
+            nfev=nfev,
+        )
+        status = lanes.where(fresh, 0.0, status)
+        moved = took & (status == 0)
+        self._slots.put("nfev", nfev)
+        self._slots.put("njev", self._slots.get("njev") + lanes.to_real(moved))
+        self._slots.put(
+            "first", lanes.where(fresh, 1.0, lanes.where(took, 0.0, self._slots.get("first")))
+        )
+        self._slots.put("fresh", lanes.real(0.0))
+        status = self._by_gradient(status, moved, x, g, A, rr)
+        trace = A[0, 0]
+        for j in range(1, self._n):
+            trace = trace + A[j, j]
+        good = (lanes.abs(trace) < float("inf")) & (rr < float("inf"))
+        status = lanes.where(took & ~good, float(HANDED_OVER), status)
+        self._slots.put("status", status)
+        return (status != _RUNNING) & (self._slots.get("active") > 0)
+
+    def _keep(self, kind: str, took: Vec, new: list[Vec]) -> list[Vec]:
+        """Write the new values where the trial is kept; return what is there now."""
+        merged = [
+            self._lanes.where(took, value, old)
+            for value, old in zip(new, self._slots.get_all(kind), strict=True)
+        ]
+        self._slots.put_all(kind, merged)
+        return merged
+
+    def _rescale(
+        self,
+        x: list[Vec],
+        A: dict[tuple[int, int], Vec],
+        took: Vec,
+        fresh: Vec,
+        delta: Vec,
+        par: Vec,
+    ) -> tuple[Vec, Vec, Vec]:
+        """Renew the scales, ‖D x‖ (by the scales of the step) and a new curve's radius."""
+        lanes, old = self._lanes, self._slots.get_all("D2")
+        if self._spec.scaled:
+            before, now = self._given_D2, self._given_D2
+        else:
+            diagonal = [A[j, j] for j in range(self._n)]
+            begin = [lanes.where(d == 0, 1.0, d) for d in diagonal]
+            before = [lanes.where(fresh, b, d) for b, d in zip(begin, old, strict=True)]
+            now = [lanes.larger(d, b) for d, b in zip(diagonal, before, strict=True)]
+        xnorm = lanes.sqrt(dot(lanes, before, x, x))
+        xnorm = lanes.where(took, xnorm, self._slots.get("xnorm"))
+        radius = self._factor * lanes.where(xnorm == 0, 1.0, xnorm)
+        delta = lanes.where(fresh, radius, delta)
+        par = lanes.where(fresh, 0.0, par)
+        self._slots.put_all("D2", now)
+        for name, value in (("xnorm", xnorm), ("delta", delta), ("par", par)):
+            self._slots.put(name, value)
+        return xnorm, delta, par
+
+    def _by_gradient(
+        self,
+        status: Vec,
+        moved: Vec,
+        x: list[Vec],
+        g: list[Vec],
+        A: dict[tuple[int, int], Vec],
+        rr: Vec,
+    ) -> Vec:
+        """End the lanes whose residuals are orthogonal to the Jacobian; all in squares.
+
+        What stands for the cosine from here on is 0 where it is at most the machine's epsilon,
+        and 1 elsewhere.
+        """
+        lanes = self._lanes
+        idle = self._box.held(x, g) if self._spec.bounded else None
+        within: list[Vec] = []
+        for bound in (self._tolerances.gtol, EPSILON):
+            square = lanes.real(bound) * bound * rr
+            each = [g[j] * g[j] <= square * A[j, j] for j in range(self._n)]
+            if idle is not None:
+                each = [a | b for a, b in zip(each, idle, strict=True)]
+            every = each[0]
+            for more in each[1:]:
+                every = every & more
+            within.append(every)
+        self._slots.put("orthogonal", lanes.where(within[1], 0.0, lanes.real(1.0)))
+        return lanes.where(moved & within[0], float(Status.CONVERGED_GTOL), status)

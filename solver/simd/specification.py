@@ -1,0 +1,88 @@
+"""What a kernel is made for, and what it is called with."""
+
+from dataclasses import dataclass
+from enum import IntEnum, auto
+from typing import Any
+
+from ..graph.graph import Graph
+from .machine import Machine
+
+
+class Argument(IntEnum):
+    """Places in the array of 64-bit integers that a kernel is called with."""
+
+    COUNT = 0
+    ROWS = auto()
+    START = auto()
+    LENGTH = auto()
+    Y = auto()
+    SIGMA = auto()
+    TOLERANCES = auto()
+    LOWER = auto()
+    UPPER = auto()
+    DIAG = auto()
+    MAXFEV = auto()
+    TEMPLATE = auto()
+    TEMPLATE_STRIDE = auto()
+    SCRATCH = auto()
+    CAPACITY = auto()
+    PARAMS = auto()
+    NORMAL = auto()
+    RR = auto()
+    YY = auto()
+    NFEV = auto()
+    NJEV = auto()
+    STATUS = auto()
+    PREDICTORS = auto()
+    """The first of the predictors; after them a pointer and a stride a constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """What a kernel is made for; kernels of equal specification are the same.
+
+    Attributes
+    ----------
+    graph
+        The model.
+    free
+        The parameters that are fitted, in the model's order.
+    shared
+        For each predictor, whether all curves share it.
+    single
+        For y, sigma and each predictor that is not shared: whether it is float32.
+    weighted, ragged, bounded, scaled
+        Whether there is a sigma a point, curves differ in length, there are bounds, the scales
+        are given.
+    machine
+        What to compile for.
+    registers
+        Vector registers a value.
+    """
+
+    graph: Graph
+    free: tuple[str, ...]
+    shared: tuple[bool, ...]
+    single: tuple[bool, ...]
+    weighted: bool
+    ragged: bool
+    bounded: bool
+    scaled: bool
+    machine: Machine
+    registers: int = 2
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells kernels apart."""
+        rest = (self.weighted, self.ragged, self.bounded, self.scaled, self.registers)
+        return (self.graph.digest, self.free, self.shared, self.single, *rest, self.machine.name)
+
+    @property
+    def width(self) -> int:
+        """The number of lanes."""
+        return self.machine.register * self.registers
+
+    @property
+    def buffers(self) -> int:
+        """The number of buffers with the points of the lanes."""
+        return 1 + self.weighted + self.shared.count(False)

@@ -1,0 +1,140 @@
+"""The compiled guess's Python face: compile a recipe once, call it on many curves."""
+
+import ctypes
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Floats, Ints
+from ..library.by_numpy import FUNCTIONS
+from ..library.recipe import Recipe
+from .compiling import Compiled, compile_text
+from .engine import Points
+from .guessing import Argument, Finding, GuessSpecification, guess_text
+from .machine import Machine
+
+_lock = Lock()
+_codes: dict[GuessSpecification, tuple[Compiled, int]] = {}
+
+
+def guesses(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Floats:
+    """Return start values, (len(rows), n_params): finite, or NaN where y is not finite everywhere.
+
+    A curve's start values are its own to the bit, whatever the other rows, the order of its points
+    and who shares its x. The interpreter's lock is released meanwhile.
+
+    Parameters
+    ----------
+    recipe
+        How to guess.
+    points
+        The data, of one predictor that is finite; sigma is not looked at.
+    rows
+        Which curves, of one point at least.
+    machine
+        What to compile for.
+    """
+    long = points.length[rows] > recipe.most_points
+    if long.any():
+        start = np.empty((len(rows), recipe.n_params))
+        start[~long] = guesses(recipe, points, rows[~long], machine)
+        for place in np.flatnonzero(long):
+            start[place] = _by_numpy(recipe, points, rows[place])
+        return start
+    if not rows.size:
+        return np.empty((0, recipe.n_params))
+    if points.shared[0]:
+        x = points.predictors[0]
+        if not (x[1:] >= x[:-1]).all():
+            points, rows = _in_common_order(points, rows), np.arange(len(rows))
+        return _called(recipe, points, rows, machine)[0]
+    start, findings = _called(recipe, points, rows, machine)
+    late = np.flatnonzero(findings == Finding.OUT_OF_ORDER)
+    if late.size:
+        ordered = _in_order(points, rows[late])
+        start[late] = _called(recipe, ordered, np.arange(late.size), machine)[0]
+    return start
+
+
+def _by_numpy(recipe: Recipe, points: Points, row: int) -> Floats:
+    """Return the start values of one curve, executed by NumPy."""
+    own = slice(points.start[row], points.start[row] + points.length[row])
+    y, x = points.y[None, own], points.predictors[0]
+    if not np.isfinite(y).all():
+        return np.full(recipe.n_params, np.nan)
+    x = x if points.shared[0] else x[own]
+    guess: Floats = recipe(x[None], y, np.ones(y.shape, dtype=np.bool_))[0]
+    return guess
+
+
+def _in_common_order(points: Points, rows: Ints) -> Points:
+    """Return some curves that share an x, with their points in its order."""
+    x = points.predictors[0]
+    order = np.argsort(x, kind="stable")
+    y = points.y[points.start[rows][:, None] + order]
+    starts = np.arange(len(rows), dtype=np.int64) * len(x)
+    return Points(y.reshape(-1), starts, points.length[rows], (x[order],), (True,))
+
+
+def _in_order(points: Points, rows: Ints) -> Points:
+    """Return some curves with the points of each in the order of its x."""
+    length = points.length[rows]
+    ends = np.cumsum(length)
+    curve = np.repeat(np.arange(len(rows)), length)
+    place = np.arange(ends[-1]) + (points.start[rows] - (ends - length))[curve]
+    x, y = points.predictors[0][place], points.y[place]
+    order = np.lexsort((x, curve))
+    return Points(y[order], ends - length, length, (x[order],), (False,))
+
+
+def _called(
+    recipe: Recipe, points: Points, rows: Ints, machine: Machine
+) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """Return what the compiled guess says of some curves: start values and findings."""
+    x, length = points.predictors[0], points.length[rows]
+    shared, longest = points.shared[0], int(length.max())
+    specification = GuessSpecification(
+        recipe=recipe,
+        shared=shared,
+        single=(points.y.dtype == np.float32, not shared and x.dtype == np.float32),
+        ragged=bool((length != longest).any()),
+        machine=machine,
+    )
+    code, buffers = _compiled(specification)
+    ends = np.array([x[0], x[-1]], dtype=np.float64)
+    if shared:
+        zero = np.zeros(())
+        with np.errstate(all="ignore"):
+            x = np.ascontiguousarray(recipe.frame_of(FUNCTIONS, *ends, zero, zero).x_of(x))
+    width = specification.width
+    scratch = np.empty(buffers * longest * width + 8)
+    aligned = scratch[(-scratch.ctypes.data % 64) // 8 :]
+    start, findings = np.empty((len(rows), recipe.n_params)), np.empty(len(rows))
+    arrays = {
+        Argument.ROWS: np.ascontiguousarray(rows, dtype=np.int64),
+        Argument.START: points.start,
+        Argument.LENGTH: points.length,
+        Argument.Y: points.y,
+        Argument.X: x,
+        Argument.ENDS: ends,
+        Argument.SCRATCH: aligned,
+        Argument.GUESS: start,
+        Argument.FINDINGS: findings,
+    }
+    given = np.zeros(len(Argument), dtype=np.int64)
+    for place, array in arrays.items():
+        given[place] = array.ctypes.data
+    given[Argument.COUNT], given[Argument.CAPACITY] = len(rows), longest
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.addresses["guess"])(given.ctypes.data)
+    return start, findings
+
+
+def _compiled(specification: GuessSpecification) -> tuple[Compiled, int]:
+    """Return the code of a guess and its number of buffers; compiled once a process."""
+    with _lock:
+        if specification not in _codes:
+            text, buffers = guess_text(specification)
+            code = compile_text(text, ("guess",), specification.machine)
+            _codes[specification] = code, buffers
+        return _codes[specification]

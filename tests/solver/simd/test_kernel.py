@@ -1,0 +1,137 @@
+"""Kernels for every kind of processor that this one can be, and every width."""
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from manyfit import Model, fit_curves
+from manyfit.solver.minpack import Rules
+from manyfit.solver.simd.engine import Ends, Points, finish, kernel, run
+from manyfit.solver.simd.kernel import HANDED_OVER
+from manyfit.solver.simd.machine import Machine, host, machines
+from manyfit.solver.simd.specification import Specification
+from manyfit.solver.trust_region import Tolerances
+
+RNG = np.random.default_rng(5)
+N, X = 61, np.linspace(0, 5, 23)
+TRUTH = np.array([2, 1.5, 0.5]) * RNG.uniform(0.8, 1.2, (N, 3))
+Y = TRUTH[:, :1] * np.exp(-TRUTH[:, 1:2] * X) + TRUTH[:, 2:] + RNG.normal(0, 0.05, (N, 23))
+DECAY = Model.from_expression("a*exp(-b*x) + c")
+WAVE = Model.from_expression("a*sin(b*x + c)")
+RULES = Rules(Tolerances(1.49012e-8, 1.49012e-8, 0.0, 400))
+MACHINES = pytest.mark.parametrize("machine", machines(), ids=lambda m: m.name)
+
+
+def fitted(model: Model, machine: Machine, registers: int, **changes: Any) -> Ends:
+    """Fit the curves with the kernel for a machine."""
+    y = changes.pop("y", Y)
+    assert model.graph is not None
+    given = {"weighted": False, "ragged": False, "bounded": False, "scaled": False} | changes
+    specification = Specification(
+        graph=model.graph,
+        free=model.params,
+        shared=(True,),
+        single=(y.dtype == np.float32,),
+        machine=machine,
+        registers=registers,
+        **given,
+    )
+    points = Points(y.reshape(-1), np.arange(N) * 23, np.full(N, 23), (X,), (True,))
+    return run(specification, points, np.arange(N), np.ones((1, 3)), (), RULES)
+
+
+@MACHINES
+@pytest.mark.parametrize("registers", [1, 2, 4])
+@pytest.mark.parametrize("model", [DECAY, WAVE], ids=["decay", "wave"])
+def test_every_machine_and_width_finds_the_minimum(
+    machine: Machine, registers: int, model: Model
+) -> None:
+    ends = fitted(model, machine, registers)
+    reference = fit_curves(model, X, Y, p0=[1, 1, 1], engine="reference")
+    both = reference.success & (ends.status <= 4)
+    assert both.mean() > 0.9
+    np.testing.assert_allclose(0.5 * ends.rr[both], reference.cost[both], rtol=1e-9)
+    near = np.abs(ends.params - reference.params) <= 1e-4 * reference.stderr
+    assert near[both].all()
+    assert (np.abs(ends.nfev - reference.nfev) <= 1)[both].mean() > 0.9
+    np.testing.assert_allclose(ends.yy, (Y * Y).sum(axis=1))
+    finished = finish(ends.params, ends.normal, None, ends.rr / 20, ends.yy, machine)
+    assert (finished.pivot[both] > 1e-10).all()
+    np.testing.assert_allclose(finished.cov[both], reference.cov[both], rtol=1e-4, atol=1e-9)
+
+
+@MACHINES
+def test_the_width_changes_no_bit(machine: Machine) -> None:
+    narrow = fitted(DECAY, machine, 1)
+    for registers in (2, 4):
+        wide = fitted(DECAY, machine, registers)
+        for name in ("params", "normal", "rr", "nfev", "njev", "status"):
+            np.testing.assert_array_equal(getattr(wide, name), getattr(narrow, name))
+
+
+@MACHINES
+def test_single_precision_data_are_read_as_they_are(machine: Machine) -> None:
+    single = Y.astype(np.float32)
+    ends = fitted(DECAY, machine, 2, y=single)
+    np.testing.assert_array_equal(
+        ends.params, fitted(DECAY, machine, 2, y=single.astype(np.float64)).params
+    )
+
+
+@MACHINES
+def test_values_that_are_not_finite_are_handed_over_and_disturb_nobody(machine: Machine) -> None:
+    y = Y.copy()
+    y[3, 4], y[40, 0], y[60, 22] = np.nan, np.inf, -np.inf
+    ends, calm = fitted(DECAY, machine, 2, y=y), fitted(DECAY, machine, 2)
+    spoilt = np.isin(np.arange(N), [3, 40, 60])
+    np.testing.assert_array_equal(ends.status == HANDED_OVER, spoilt)
+    np.testing.assert_array_equal(ends.params[~spoilt], calm.params[~spoilt])
+
+
+def test_a_kernel_is_compiled_once_and_known_by_its_formula() -> None:
+    one = Model.from_expression("a*exp(-b*x) + c + 0.125*x").graph
+    two = Model.from_expression("a*exp(-b*x) + c + 0.125*x").graph
+    assert one is not None
+    assert two is not None
+    common = {"free": ("a", "b", "c"), "shared": (True,), "single": (False,), "weighted": False}
+    rest = {"ragged": False, "bounded": False, "scaled": False, "machine": host()}
+    first = kernel(Specification(graph=one, **common, **rest))  # type: ignore[arg-type]
+    assert first.compile_s > 0
+    assert kernel(Specification(graph=two, **common, **rest)) is first  # type: ignore[arg-type]
+    other = {**rest, "ragged": True}
+    assert kernel(Specification(graph=two, **common, **other)) is not first  # type: ignore[arg-type]
+
+
+def test_the_interpreter_runs_while_a_kernel_does() -> None:
+    assert DECAY.graph is not None
+    n, y = 8000 * N, np.tile(Y.reshape(-1), 8000)
+    points = Points(y, np.arange(n) * 23, np.full(n, 23), (X,), (True,))
+    specification = Specification(
+        graph=DECAY.graph,
+        free=DECAY.params,
+        shared=(True,),
+        single=(False,),
+        weighted=False,
+        ragged=False,
+        bounded=False,
+        scaled=False,
+        machine=host(),
+    )
+    kernel(specification)
+    spent: list[float] = []
+
+    def one_call() -> None:
+        began = time.perf_counter()
+        run(specification, points, np.arange(n), np.ones((1, 3)), (), RULES)
+        spent.append(time.perf_counter() - began)
+
+    worker = threading.Thread(target=one_call)
+    worker.start()
+    longest, before = 0.0, time.perf_counter()
+    while worker.is_alive():
+        now = time.perf_counter()
+        longest, before = max(longest, now - before), now
+    assert longest < 0.5 * spent[0]  # held, it would have been one gap as long as the call

@@ -1,0 +1,223 @@
+"""The emitted step against the reference engine's, which is MINPACK's, and linear algebra."""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from llvmlite import ir
+
+from manyfit.solver.arrays import Floats
+from manyfit.solver.bounds import Box as ReferenceBox
+from manyfit.solver.bounds import free_step
+from manyfit.solver.qr import pivoted_qr
+from manyfit.solver.simd.compiling import compile_text
+from manyfit.solver.simd.engine import finish
+from manyfit.solver.simd.lanes import DOUBLE, Lanes, Vec
+from manyfit.solver.simd.machine import Machine, machines
+from manyfit.solver.simd.step import Box, bounded_step, lm_step
+
+LANES = 16
+EVERY_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: m.name)
+SIZES = pytest.mark.parametrize("n", [1, 3, 5])
+
+
+def emitted(
+    body: Callable[[Lanes, list[Vec]], list[Vec]], machine: Machine, columns: list[Floats]
+) -> list[Floats]:
+    """Run a body of vectors on columns of (LANES,) numbers."""
+    module = ir.Module()
+    pointer = DOUBLE.as_pointer()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, pointer]), "body")
+    lanes = Lanes(ir.IRBuilder(function.append_basic_block()), LANES, machine)
+
+    def place(base: Any, k: int) -> Any:
+        return lanes.builder.gep(base, [ir.IntType(64)(k * LANES)])
+
+    given = [lanes.load(place(function.args[0], k)) for k in range(len(columns))]
+    results = body(lanes, given)
+    for k, result in enumerate(results):
+        lanes.store(result, place(function.args[1], k))
+    lanes.builder.ret_void()
+    code = compile_text(str(module), ("body",), machine)
+    inputs = np.ascontiguousarray(np.stack(columns), dtype=np.float64)
+    outputs = np.empty((len(results), LANES))
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.addresses["body"])
+    call(inputs.ctypes.data, outputs.ctypes.data)
+    return list(outputs)
+
+
+def problems(n: int, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Return Jacobians, residuals, scales, radii from short to long, and damping to begin with."""
+    rng = np.random.default_rng(seed)
+    jac = rng.normal(size=(LANES, n, 20)) * 10.0 ** rng.uniform(-2, 2, (LANES, n, 1))
+    fun = rng.normal(size=(LANES, 20))
+    diag = np.sqrt((jac * jac).sum(axis=2)) * rng.uniform(1, 3, (LANES, n))
+    newton = [np.linalg.lstsq(j.T, -f, rcond=None)[0] for j, f in zip(jac, fun, strict=True)]
+    length = np.sqrt(((diag * np.stack(newton)) ** 2).sum(axis=1))
+    reach = np.where(np.arange(LANES) % 2, 10.0 ** rng.uniform(-3, -0.1, LANES), 2.0)
+    return jac, fun, diag, reach * length, rng.uniform(0, 1, LANES)
+
+
+def columns_of(jac: Floats, fun: Floats, diag: Floats, delta: Floats, par: Floats) -> list[Floats]:
+    """Return the lower triangle of JᵀJ, Jᵀr, D², radius and damping, a column each."""
+    n = jac.shape[1]
+    square, gradient = jac @ jac.transpose(0, 2, 1), (jac @ fun[:, :, None])[..., 0]
+    lower = [square[:, i, j] for i in range(n) for j in range(i + 1)]
+    return [*lower, *gradient.T, *(diag * diag).T, delta, par]
+
+
+def parts(n: int, given: list[Vec]) -> tuple[dict[tuple[int, int], Vec], list[Vec], list[Vec]]:
+    """Return JᵀJ, Jᵀr and D² from the columns."""
+    places = [(i, j) for i in range(n) for j in range(i + 1)]
+    m = len(places)
+    return dict(zip(places, given, strict=False)), given[m : m + n], given[m + n : m + 2 * n]
+
+
+def covariances(normal: Floats, held: Any, n: int, machine: Machine) -> tuple[Floats, Floats]:
+    """Return (JᵀJ)⁻¹ and the smallest pivots."""
+    count = len(normal)
+    finished = finish(np.ones((count, n)), normal, held, np.ones(count), np.zeros(count), machine)
+    variance = np.einsum("kii->ki", finished.cov)
+    free = np.ones_like(variance, dtype=np.bool_) if held is None else ~held
+    np.testing.assert_allclose(finished.stderr[free], np.sqrt(variance)[free])
+    np.testing.assert_array_equal(finished.suspicious, (variance > 4.0).any(axis=1))
+    return finished.cov, finished.pivot
+
+
+@EVERY_MACHINE
+@SIZES
+def test_the_step_and_its_damping_are_minpacks(n: int, machine: Machine) -> None:
+    jac, fun, diag, delta, par = problems(n, seed=n)
+
+    def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
+        A, g, D2 = parts(n, given)
+        step = lm_step(lanes, A, g, D2, given[-2], given[-1])
+        return [*step.p, step.par, step.length2]
+
+    *p, damping, length2 = emitted(body, machine, columns_of(jac, fun, diag, delta, par))
+    factors = pivoted_qr(jac.copy(), fun.copy())
+    expected = free_step(
+        factors.R,
+        factors.qtf,
+        factors.pivot,
+        x=np.zeros((LANES, n)),
+        diag=diag,
+        delta=delta,
+        par=par,
+    )
+    np.testing.assert_array_equal(expected.par > 0, np.arange(LANES) % 2)
+    np.testing.assert_allclose(damping, expected.par, rtol=1e-8)
+    np.testing.assert_allclose(np.stack(p, axis=1), expected.p, rtol=1e-7)
+    np.testing.assert_allclose(length2, ((diag * expected.p) ** 2).sum(axis=1), rtol=1e-8)
+    assert (np.sqrt(length2) <= 1.1 * delta * (1 + 1e-12)).all()
+
+
+@EVERY_MACHINE
+@SIZES
+def test_the_step_inside_bounds_is_the_reference_engines(n: int, machine: Machine) -> None:
+    jac, fun, diag, delta, par = problems(n, seed=100 + n)
+    rng = np.random.default_rng(n)
+    size = np.abs(jac @ fun[:, :, None])[..., 0].mean(axis=0) / (jac * jac).sum(axis=2).mean(axis=0)
+    lower, upper = -size, size
+    x = rng.uniform(-size, size, (LANES, n))
+    x[::3] = np.where(rng.random((len(x[::3]), n)) < 0.5, size, x[::3])  # some begin on a face
+
+    def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
+        at, given = given[:n], given[n:]
+        A, g, D2 = parts(n, given)
+        box = Box([lanes.real(v) for v in lower], [lanes.real(v) for v in upper])
+        step, target = bounded_step(lanes, A, g, D2, given[-2], given[-1], at, box)
+        return [*step.p, *target]
+
+    columns = [*x.T, *columns_of(jac, fun, diag, delta, par)]
+    found = np.stack(emitted(body, machine, columns), axis=1)
+    factors = pivoted_qr(jac.copy(), fun.copy())
+    gradient = (jac @ fun[:, :, None])[..., 0]
+    expected = ReferenceBox(lower, upper).step(
+        factors.R,
+        factors.qtf,
+        factors.pivot,
+        x=x,
+        diag=diag,
+        delta=delta,
+        par=par,
+        gradient=gradient,
+    )
+    p, target = found[:, :n], found[:, n:]
+    assert ((target >= lower) & (target <= upper)).all()
+    full = expected.par == 0  # else both damp within a tenth of the radius, by other brackets
+    assert full.any()
+    np.testing.assert_allclose(p[full], expected.p[full], rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(target[full], expected.x_new[full], rtol=1e-6, atol=1e-12)
+    inner = ~full & ((target > lower) & (target < upper)).all(axis=1)
+    reach = np.sqrt(((diag * p) ** 2).sum(axis=1)) / delta
+    assert (np.abs(reach[inner] - 1) <= 0.1 + 1e-9).all()
+    np.testing.assert_allclose(p[inner], expected.p[inner], rtol=0.5)
+
+
+@EVERY_MACHINE
+def test_a_parameter_without_influence_stands_still(machine: Machine) -> None:
+    jac, fun, diag, delta, par = problems(3, seed=7)
+    jac[:, 1] = 0.0
+    jac[8:, 2] = 2.0 * jac[8:, 0]
+
+    def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
+        A, g, D2 = parts(3, given)
+        return lm_step(lanes, A, g, D2, given[-2], given[-1]).p
+
+    p = emitted(body, machine, columns_of(jac, fun, diag, np.full(LANES, 1e9), par))
+    expected = [np.linalg.lstsq(j.T, -f, rcond=None)[0] for j, f in zip(jac, fun, strict=True)]
+    assert (p[1] == 0).all()
+    found = np.einsum("ij,ijk->ik", np.stack(p, axis=1), jac)
+    image = np.einsum("ij,ijk->ik", np.stack(expected), jac)
+    np.testing.assert_allclose(found, image, rtol=1e-6, atol=1e-9)
+    del delta
+
+
+@EVERY_MACHINE
+@SIZES
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_covariances_are_the_inverse(n: int, count: int, machine: Machine) -> None:
+    rng = np.random.default_rng(n)
+    jac = rng.normal(size=(count, n, n + 10)) * 10.0 ** rng.uniform(-3, 3, (count, n, 1))
+    square = jac @ jac.transpose(0, 2, 1)
+    normal = np.stack([square[:, i, j] for i in range(n) for j in range(i + 1)], axis=1)
+    cov_x, pivot = covariances(normal, None, n, machine)
+    scale = np.sqrt(np.einsum("kii->ki", square))
+    expected = np.linalg.inv(square / scale[:, :, None] / scale[:, None, :])
+    np.testing.assert_allclose(
+        cov_x * scale[:, :, None] * scale[:, None, :], expected, rtol=1e-9, atol=1e-11
+    )
+    assert ((pivot > 0) & (pivot <= 1)).all()
+
+
+def test_held_parameters_have_no_covariance_and_leave_that_of_the_others() -> None:
+    rng = np.random.default_rng(3)
+    jac = rng.normal(size=(20, 3, 9))
+    square = jac @ jac.transpose(0, 2, 1)
+    normal = np.stack([square[:, i, j] for i in range(3) for j in range(i + 1)], axis=1)
+    held = np.zeros((20, 3), dtype=np.bool_)
+    held[:, 1] = True
+    cov_x, _ = covariances(normal, held, 3, machines()[0])
+    np.testing.assert_array_equal(cov_x[:, 1], 0.0)
+    np.testing.assert_array_equal(cov_x[:, :, 1], 0.0)
+    expected = np.linalg.inv(square[:, ::2, ::2])
+    np.testing.assert_allclose(cov_x[:, ::2, ::2], expected, rtol=1e-10)
+
+
+def test_the_pivot_tells_how_ill_conditioned_the_equations_are() -> None:
+    rng = np.random.default_rng(4)
+    first, second = rng.normal(size=(2, 50))
+    nearness = np.array([1e-2, 1e-4, 1e-6, 0.0])
+    normal = []
+    for eps in nearness:
+        J = np.stack([first, 3.0 * first + eps * second])
+        S = J @ J.T
+        normal.append([S[0, 0], S[1, 0], S[1, 1]])
+    _, pivot = covariances(np.array(normal), None, 2, machines()[0])
+    sine2 = 1 - (first @ second) ** 2 / (first @ first) / (second @ second)
+    expected = nearness**2 * (second @ second) * sine2 / (9 * first @ first)
+    np.testing.assert_allclose(pivot[:3], expected[:3], rtol=1e-2)
+    assert pivot[3] <= 1e-13
