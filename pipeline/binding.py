@@ -1,7 +1,8 @@
 """Which columns feed which argument of the model: all misuse is found here, before any task."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,10 +10,14 @@ import pyarrow as pa
 
 from ..solver.model import Model
 from ..solver.options import FitOptions, index_of
+from .arrays.grid import Grid
 from .columns import Columns, Points
 from .errors import DatasetError
-from .layout import Layout, column_type, find_source, is_number
+from .hive import HiveTypes
+from .layout import Layout, column_type, find_source, is_number, noun
+from .selection import Selection
 from .sources import Constant, PerCurve, Shared, Source
+from .where import Where
 
 Start: TypeAlias = Mapping[str, PerCurve | Constant]
 StartValues: TypeAlias = Sequence[float] | Mapping[str, float] | Any
@@ -30,12 +35,27 @@ class Binding:
         A source for each, in the model's order.
     p0
         A source for parameters that have start values; the others get the model's own.
+    keep
+        Columns that are carried through to the result, of their type there.
+    hive
+        Columns among these that are in the names of folders, and their types.
+    where
+        Which rows are taken; None: all.
     """
 
     layout: Layout
     predictors: Mapping[str, Source]
     constants: Mapping[str, PerCurve | Constant]
     p0: Start
+    keep: tuple[pa.Field, ...] = ()
+    hive: Mapping[str, pa.DataType] = field(default_factory=dict)
+    where: Where | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """How the curves lie in arrays; of a binding of arrays."""
+        assert self.layout.grid is not None
+        return self.layout.grid
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -45,7 +65,12 @@ class Binding:
         sources += [layout.sigma, *self.p0.values()]
         named = [name for source in sources if source is not None for name in source.columns]
         ids = [layout.curve_id] if layout.curve_id else []
-        return tuple(dict.fromkeys([*ids, *layout.y, *named]))
+        return tuple(dict.fromkeys([*ids, *layout.y, *named, *(f.name for f in self.keep)]))
+
+    @property
+    def selection(self) -> Selection:
+        """What is read: these columns, of the rows that are taken."""
+        return Selection(columns=self.columns, hive=self.hive, where=self.where)
 
     def __str__(self) -> str:
         """List the inputs, one a line."""
@@ -53,6 +78,11 @@ class Binding:
         lines += [(name, str(source)) for name, source in self.predictors.items()]
         lines += [(name, str(source)) for name, source in self.constants.items()]
         lines += [(f"p0 {name}", str(source)) for name, source in self.p0.items()]
+        lines += [("keep", ", ".join(f.name for f in self.keep))] if self.keep else []
+        lines += [("where", str(self.where))] if self.where else []
+        if self.layout.grid is not None:
+            held = f"{self.grid.held_bytes / 1e6:,.1f} MB of arrays at a time, in each worker"
+            lines.append(("memory", held))
         return "\n".join(f"{name:<10} {text}" for name, text in lines)
 
 
@@ -64,6 +94,8 @@ def bind(
     columns: Columns,
     layout: Layout,
     schema: pa.Schema,
+    hive: HiveTypes = MappingProxyType({}),
+    where: Where | None = None,
 ) -> Binding:
     """Say where every argument of the model comes from, and check options against the model.
 
@@ -76,11 +108,13 @@ def bind(
         the columns ``p0_<param>`` if every free parameter has one, else the model's own.
     columns, layout, schema
         What the user named, how the curves lie, and the columns there are.
+    hive, where
+        Which columns are in the names of folders, and which rows are taken.
 
     Raises
     ------
     DatasetError
-        When a predictor, constant or start value has no source, or not a good one.
+        When a predictor, constant, start value or column to keep has no source, or not a good one.
     ValueError
         When bounds, fixed, diag or p0 do not suit the model.
     """
@@ -94,12 +128,33 @@ def bind(
                 f"p0 of {name!r} is {source.value!r}, outside its bounds ({low:g}, {high:g}): "
                 "move the start or widen the bounds"
             )
-    return Binding(
+    bound = Binding(
         layout=layout,
         predictors=_bind_predictors(model, columns, layout, schema),
         constants=_bind_constants(model, columns, layout, schema),
         p0=start,
+        keep=kept_fields(columns.keep, layout, schema),
+        where=where,
     )
+    read = {*bound.columns, *(where.columns if where else ())}
+    return replace(bound, hive={name: kind for name, kind in hive.items() if name in read})
+
+
+def kept_fields(names: Sequence[str], layout: Layout, schema: pa.Schema) -> tuple[pa.Field, ...]:
+    """Return the columns to carry through, of their type in the result: dictionaries decoded.
+
+    Raises
+    ------
+    DatasetError
+        When there is no such column, it is named twice, or is in the result anyway.
+    """
+    for name in names:
+        if name == layout.curve_id or names.count(name) > 1:
+            why = "is the curve id" if name == layout.curve_id else "is named twice"
+            raise DatasetError(f"keep: column {name!r} {why}, and in the result already: drop it")
+    types = {name: column_type(name, schema, "keep") for name in names}
+    plain = {n: t.value_type if pa.types.is_dictionary(t) else t for n, t in types.items()}
+    return tuple(pa.field(name, kind) for name, kind in plain.items())
 
 
 def _bind_predictors(
@@ -235,7 +290,7 @@ def _per_curve(name: str, what: str, layout: Layout, schema: pa.Schema) -> PerCu
     kind = column_type(name, schema, what)
     if not is_number(kind):
         raise DatasetError(
-            f"{what}: column {name!r} is of type {kind}; expected one number a curve (layout "
-            f"{layout.kind})"
+            f"{what}: {noun(schema)} {name!r} is of type {kind}; expected one number a curve "
+            f"(layout {layout.kind})"
         )
     return PerCurve(name)

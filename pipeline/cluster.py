@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import dask
 from distributed import Client, LocalCluster, WorkerPlugin
+from distributed.worker_memory import parse_memory_limit
 
 from .errors import ClusterError
 
@@ -70,6 +71,23 @@ def threads_to_come(cluster: Cluster, n_workers: int | None) -> int:
         return n_workers or default_workers()
     with connected(cluster, n_workers, 0) as client:
         return threads_of(client)
+
+
+def worker_limits(cluster: Cluster, n_workers: int | None) -> list[tuple[int | None, int]]:
+    """Return the memory limit of every worker there is or will be, None if none, and its threads.
+
+    Raises
+    ------
+    ClusterError
+        When the scheduler cannot be reached.
+    """
+    if cluster is None:
+        count = n_workers or default_workers()
+        limit = parse_memory_limit("auto", 1, count, logger=logging.getLogger(__name__))
+        return [(limit, 1)] * count  # as a `LocalCluster` shares the memory out
+    with connected(cluster, n_workers, 0) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        return [(w["memory_limit"] or None, w["nthreads"]) for w in workers]
 
 
 def threads_of(client: Any) -> int:

@@ -20,7 +20,8 @@ class Columns:
     """Which columns hold the curves and what belongs to them.
 
     Names that are not given are looked for: `x` and `curve_id` under these names, predictors and
-    constants of the model under their own, start values under ``p0_<param>``.
+    constants of the model under their own, start values under ``p0_<param>``. In a Zarr group a
+    column is an array, or the path of one.
 
     Attributes
     ----------
@@ -41,6 +42,18 @@ class Columns:
         Start values from columns, ``{param: column}``.
     constants
         Constants of the model, ``{constant: column or number}``.
+    keep
+        Columns that are carried through to the result, behind the curve id; of long rows the first
+        of each curve.
+    where
+        Which rows are taken, such as ``"plate == 'A1' and dose > 3"`` (see `where`). Curves without
+        an id are numbered among those that are taken.
+    axis
+        Zarr: the dimension of y along which a curve runs, or several for a model of several
+        predictors; names, or positions. Default: the only one that y shares with x, else the last
+        of two.
+    mask
+        Zarr: an array that is not zero where a point is left out, as in NumPy's masked arrays.
 
     Raises
     ------
@@ -54,6 +67,10 @@ class Columns:
     curve_id: str | None = None
     p0: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str | float] = field(default_factory=dict)
+    keep: Sequence[str] = ()
+    where: str | None = None
+    axis: str | int | Sequence[str | int] = ()
+    mask: str | None = None
 
     def __post_init__(self) -> None:
         """Turn sequences and arrays into tuples, so that the value is frozen and compares."""
@@ -69,6 +86,14 @@ class Columns:
             settle(self, "sigma", _points(self.sigma, "sigma"))
         settle(self, "p0", dict(self.p0))
         settle(self, "constants", dict(self.constants))
+        settle(self, "keep", (self.keep,) if isinstance(self.keep, str) else tuple(self.keep))
+        settle(self, "axis", self.axes)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Return `axis` as a tuple of texts."""
+        axes = [self.axis] if isinstance(self.axis, str | int) else self.axis
+        return tuple(map(str, axes))
 
     def __str__(self) -> str:
         """Say what was chosen, on one line; long values are cut."""

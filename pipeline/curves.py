@@ -17,6 +17,7 @@ from .binding import Binding
 from .sources import Constant, PerCurve, Shared
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Numbers: TypeAlias = npt.NDArray[Any]
 Offsets: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -28,6 +29,10 @@ class Curves:
     ----------
     ids
         (n_curves,) the curve ids, of their type in the result.
+    index
+        (n_curves,) the position of each curve along every map dimension of Zarr arrays.
+    keep
+        (n_curves,) columns that are carried through to the result.
     x
         A predictor each: (n_points,) shared, or of the shape of y.
     y
@@ -46,13 +51,15 @@ class Curves:
     """
 
     ids: pa.Array
-    x: Mapping[str, Floats]
-    y: Floats
+    x: Mapping[str, Numbers]
+    y: Numbers
     offsets: Offsets | None
-    sigma: Floats | None
+    sigma: Numbers | None
     p0: Mapping[str, Any]
     constants: Mapping[str, Any]
     uneven: npt.NDArray[np.bool_] | None = None
+    index: tuple[pa.Array, ...] = ()
+    keep: tuple[pa.Array, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of curves."""
@@ -76,6 +83,12 @@ def curve_ids(batch: pa.RecordBatch, binding: Binding, first: int) -> pa.Array:
 def plain_ids(ids: pa.Array, binding: Binding) -> pa.Array:
     """Return ids of their type in the result."""
     return ids if ids.type == binding.layout.id_type else ids.cast(binding.layout.id_type)
+
+
+def kept_columns(batch: pa.RecordBatch, binding: Binding) -> tuple[pa.Array, ...]:
+    """Return the columns that are carried through, for rows that are curves."""
+    columns = ((batch.column(field.name), field.type) for field in binding.keep)
+    return tuple(c if c.type == kind else c.cast(kind) for c, kind in columns)
 
 
 def start_values(batch: pa.RecordBatch, binding: Binding) -> dict[str, Any]:
@@ -117,13 +130,13 @@ def equal_length(offsets: Offsets) -> int | None:
     return int(lengths[0])
 
 
-def one_row(values: Floats) -> Floats:
+def one_row(values: Numbers) -> Numbers:
     """Return the row that all rows of (n_curves, n_points) are; all rows if they are not one.
 
     The last row is looked at first, so that different x cost next to nothing.
     """
     first = values[0]
     if np.array_equal(first, values[-1]) and (values == first).all():
-        row: Floats = first
+        row: Numbers = first
         return row
     return values

@@ -1,57 +1,33 @@
 """A data set: files, the layout of their curves, and blocks of rows at whose edges curves begin."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import pairwise
-from typing import Any
+from os import PathLike
 
 import pyarrow as pa
 
 from ..solver.model import Model
 from ..solver.options import FitOptions
 from .binding import Binding, StartValues, bind
+from .blocks import Block, long_blocks, row_blocks
 from .columns import Columns
 from .errors import DatasetError
-from .files import File, Footer, Paths, find_files, read_footers
+from .files import File, Footer, Paths, find_files, is_zarr, read_footers, root_of
+from .hive import hive_types, hive_values, with_hive
 from .layout import Layout, find_layout
-from .scan import Group, Runs, scan_groups
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """Rows of one file, whole curves; partitions are made of blocks that follow each other.
-
-    Attributes
-    ----------
-    file
-        Position in `Dataset.files`.
-    row, rows
-        The first row, counted from the beginning of the file, and how many.
-    curves
-        How many curves.
-    n_bytes
-        What the values of the points take in memory, as float64.
-    head
-        Whether a row group begins here: what comes before need not be read to reach it.
-    """
-
-    file: int
-    row: int
-    rows: int
-    curves: int
-    n_bytes: int
-    head: bool
+from .selection import Selection
+from .where import Where, parse_where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Curves in Parquet files, checked, with nothing read but footers and curve ids.
+    """Curves in files, checked, with nothing read but footers and curve ids.
 
     Attributes
     ----------
     files
-        In the order in which their curves are taken.
+        In the order in which their curves are taken. Of Zarr, tiles of whole chunks.
     schema
         Of the first file.
     differences
@@ -59,7 +35,11 @@ class Dataset:
     columns, layout
         What the user named, and how the curves lie in the rows.
     blocks
-        All rows, in order.
+        All rows, in order; without those that hold nothing of what is taken.
+    hive
+        The columns that folders name, and their types.
+    where
+        Which rows are taken; None: all.
     """
 
     files: tuple[File, ...]
@@ -68,6 +48,8 @@ class Dataset:
     columns: Columns
     layout: Layout
     blocks: tuple[Block, ...] = field(repr=False)
+    hive: Mapping[str, pa.DataType] = field(default_factory=dict)
+    where: Where | None = None
 
     @property
     def n_curves(self) -> int:
@@ -89,8 +71,19 @@ class Dataset:
         ValueError
             When options or p0 do not suit the model.
         """
+        if self.layout.grid is not None:
+            from .arrays.binding import bind_arrays  # noqa: PLC0415 - loads zarr
+
+            return bind_arrays(self, model, options, p0)
         binding = bind(
-            model, options, p0, columns=self.columns, layout=self.layout, schema=self.schema
+            model,
+            options,
+            p0,
+            columns=self.columns,
+            layout=self.layout,
+            schema=self.schema,
+            hive=self.hive,
+            where=self.where,
         )
         _check_alike(binding.columns, self.differences)
         return binding
@@ -98,20 +91,21 @@ class Dataset:
     def __str__(self) -> str:
         """Describe the data set in a few lines."""
         size = sum(file.n_bytes for file in self.files)
+        what = "tile(s)" if self.layout.grid is not None else "file(s)"
         return (
-            f"{self.n_curves:,} curves in {len(self.files):,} file(s), {size / 1e6:,.1f} MB on "
+            f"{self.n_curves:,} curves in {len(self.files):,} {what}, {size / 1e6:,.1f} MB on "
             f"disk, {self.n_bytes / 1e6:,.1f} MB as float64\nlayout     {self.layout}"
         )
 
 
 def open_dataset(paths: Paths, columns: Columns | None = None) -> Dataset:
-    """Open Parquet files as a data set and check all that can be checked without a model.
+    """Open Parquet files, or a Zarr group, and check all that can be checked without a model.
 
     Parameters
     ----------
     paths
         Files, folders (searched to their depth) and globs. The order of the curves is that of
-        the paths given, sorted by name within folders and globs.
+        the paths given, sorted by name within folders and globs. Or one Zarr group, or array.
     columns
         Which column is what; default: see `Columns`.
 
@@ -119,16 +113,39 @@ def open_dataset(paths: Paths, columns: Columns | None = None) -> Dataset:
     ------
     DatasetError
         When a file is missing, no Parquet or differs from the others, when a column is missing
-        or of the wrong type, when there are no rows, or the rows of a curve lie apart.
+        or of the wrong type, when there are no rows, or the rows of a curve lie apart; see
+        `arrays.dataset.open_arrays` for Zarr.
     """
     columns = columns or Columns()
-    footers = read_footers(find_files(paths))
-    schema = footers[0].schema
+    given = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    if any(map(is_zarr, given)):
+        _check_arrays(columns)
+        from .arrays.dataset import open_arrays  # noqa: PLC0415 - loads zarr
+
+        return open_arrays(given, columns)
+    _check_rows(columns)
+    files, root = find_files(given), root_of(given)
+    stored = read_footers(files[:1], root, {})[0].schema
+    folders = hive_types(map(hive_values, files))
+    hive = {name: kind for name, kind in folders.items() if name not in stored.names}
+    schema = with_hive(stored, hive)
     layout = find_layout(columns, schema)
+    where = parse_where(columns.where, schema) if columns.where else None
+    footers = read_footers(files, root, hive, layout.y[0])
     differences = _differences(footers)
-    _check_alike(_named(columns, layout, differences), differences)
-    make = _long_blocks if layout.kind == "long" else _row_blocks
-    blocks = tuple(make(footers, layout))
+    named = [*_named(columns, layout, differences), *(where.columns if where else ())]
+    _check_alike(named, differences)
+    ids = (layout.curve_id,) if layout.curve_id and layout.kind == "long" else ()
+    selection = Selection(columns=ids, hive=hive, where=where)
+    if layout.kind == "long":
+        blocks = tuple(long_blocks(footers, selection))
+    else:
+        blocks = tuple(row_blocks(footers, selection, len(layout.y)))
+    if not blocks and where and any(rows for f in footers for rows, _ in f.groups):
+        raise DatasetError(
+            f"no row of {len(footers)} file(s) is taken by where: {where}. Check its values "
+            f"against the columns {', '.join(where.columns)}"
+        )
     if not blocks:
         raise DatasetError(
             f"{len(footers)} file(s) without a row: {footers[0].file.path} has the columns "
@@ -141,7 +158,29 @@ def open_dataset(paths: Paths, columns: Columns | None = None) -> Dataset:
         columns=columns,
         layout=layout,
         blocks=blocks,
+        hive=hive,
+        where=where,
     )
+
+
+def _check_rows(columns: Columns) -> None:
+    """Refuse what only arrays have."""
+    for option, value in (("axis", columns.axis), ("mask", columns.mask)):
+        if value:
+            raise DatasetError(
+                f"{option} is given ({value!r}), but the data are Parquet: it belongs to Zarr "
+                "arrays. Leave it out; null is a point that is not there"
+            )
+
+
+def _check_arrays(columns: Columns) -> None:
+    """Refuse what only rows have."""
+    for option, value in (("where", columns.where), ("keep", columns.keep)):
+        if value:
+            raise DatasetError(
+                f"{option} is given ({value!r}), but the data are Zarr: it belongs to the columns "
+                "of Parquet. Leave it out"
+            )
 
 
 def _named(columns: Columns, layout: Layout, differences: Mapping[str, str]) -> list[str]:
@@ -185,76 +224,3 @@ def _type_in(name: str, footer: Footer) -> str:
     """Write the type of a column, or that there is none."""
     index = footer.schema.get_field_index(name)
     return str(footer.schema.field(index).type) if index >= 0 else "missing"
-
-
-def _row_blocks(footers: Sequence[Footer], layout: Layout) -> Iterator[Block]:
-    """Cut row groups in which a row is a curve."""
-    for f, footer in enumerate(footers):
-        leaf = _leaf(layout.y[0], footer.metadata)
-        row = 0
-        for g in range(footer.metadata.num_row_groups):
-            group = footer.metadata.row_group(g)
-            if group.num_rows:
-                yield Block(
-                    file=f,
-                    row=row,
-                    rows=group.num_rows,
-                    curves=group.num_rows,
-                    n_bytes=8 * group.column(leaf).num_values * len(layout.y),
-                    head=True,
-                )
-            row += group.num_rows
-
-
-def _leaf(name: str, metadata: Any) -> int:
-    """Return the position of a column's values among the leaves of the Parquet schema."""
-    paths = (metadata.schema.column(j).path for j in range(metadata.num_columns))
-    return next(j for j, path in enumerate(paths) if path == name or path.startswith(f"{name}."))
-
-
-def _long_blocks(footers: Sequence[Footer], layout: Layout) -> Iterator[Block]:
-    """Cut long rows where curves begin, after one pass over the ids."""
-    assert layout.curve_id is not None
-    groups = [group for footer in footers for group in _groups(footer)]
-    runs = scan_groups(groups, layout.curve_id) if groups else []
-    at = 0
-    for f, footer in enumerate(footers):
-        count = footer.metadata.num_row_groups
-        part = slice(at, at + count)
-        yield from _run_blocks(f, footer.metadata.num_rows, groups[part], runs[part])
-        at += count
-
-
-def _groups(footer: Footer) -> Iterator[Group]:
-    """List the row groups of a file."""
-    row = 0
-    for g in range(footer.metadata.num_row_groups):
-        rows = footer.metadata.row_group(g).num_rows
-        yield Group(footer.file.path, g, row, rows)
-        row += rows
-
-
-def _run_blocks(
-    file: int, rows: int, groups: Sequence[Group], runs: Sequence[Runs]
-) -> Iterator[Block]:
-    """Cut one file at the marks of its runs, each block ending where the next begins."""
-    marks: list[tuple[int, int, bool]] = []
-    curves, last = 0, None
-    for group, found in zip(groups, runs, strict=True):
-        goes_on = int(curves > 0 and found.n_runs > 0 and found.first == last)
-        fresh = [(group.row + row, curves + k - goes_on) for row, k in found.marks if k >= goes_on]
-        if not goes_on:  # the second run is of use only where the first is not fresh
-            fresh = [mark for mark in fresh if mark[1] != curves + 1]
-        marks += [(row, before, j == 0) for j, (row, before) in enumerate(fresh)]
-        curves += found.n_runs - goes_on
-        last = found.last if found.n_runs else last
-    marks.append((rows, curves, True))
-    for (row, before, head), (next_row, next_before, _) in pairwise(marks):
-        yield Block(
-            file=file,
-            row=row,
-            rows=next_row - row,
-            curves=next_before - before,
-            n_bytes=8 * (next_row - row),
-            head=head,
-        )

@@ -1,7 +1,7 @@
 """One execution of a job: what is done, what has failed, what is told on the way."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -14,12 +14,11 @@ from ..solver.options import FitOptions
 from ..solver.status import Status
 from .binding import Binding
 from .dataset import Dataset
-from .ledger import Record, committed, fingerprint, missing, settings_digest
+from .ledger import Job, Record
 from .packing import packed
-from .plan import Partition, Plan
 from .sink import Sink
 from .summary import Progress, RunSummary
-from .task import Task, run_partition
+from .task import Assignment, Task, run_partition
 from .window import run_window
 
 Report: TypeAlias = Callable[[Progress], None]
@@ -41,8 +40,6 @@ class Work:
     def task(self) -> Task:
         """What the partitions have in common."""
         return Task(
-            settings=settings_digest(self.description),
-            files=self.dataset.files,
             binding=self.binding,
             model=self.model,
             options=self.options,
@@ -50,43 +47,44 @@ class Work:
             sink=self.sink,
         )
 
-    def fingerprints(self, plan: Plan) -> dict[int, str]:
-        """Return the fingerprint of every partition."""
-        settings = settings_digest(self.description)
-        return {p.index: fingerprint(settings, self.dataset.files, p) for p in plan.partitions}
-
 
 class Execution:
     """The state of a run: partitions move from missing to done, or to failed.
+
+    Of those that are done only numbers are kept, so that this does not grow with what was done.
 
     Parameters
     ----------
     work
         What is to be done.
-    plan
-        How it is divided.
+    job
+        How it is divided, and what the ledger calls it.
     report
         Called with a `Progress` whenever a partition has moved.
     begun
         When the run began, by `perf_counter`.
     """
 
-    def __init__(self, work: Work, plan: Plan, report: Report | None, begun: float) -> None:
+    def __init__(self, work: Work, job: Job, report: Report | None, begun: float) -> None:
         self.work = work
-        self.plan = plan
-        self.fingerprints = work.fingerprints(plan)
-        self.done = committed(work.sink, plan, self.fingerprints)
+        self.job = job
         self.failed: dict[int, Record] = {}
-        self.skipped = frozenset(self.done)
+        self._done = bytearray(len(job.plan.partitions) + len(job.plan.retired))  # by index
+        self._counts: Counter[int] = Counter()
+        self._curves_done = 0
+        for record in job.committed(work.sink):
+            self._note(record)
+        self.skipped = self._done.count(1)
+        self._curves_before = self._curves_done
+        self._curves = job.plan.n_curves
         self._report = report
         self._begun = begun
-        self._counts = sum((Counter(r.counts) for r in self.done.values()), Counter[int]())
         self._tell()
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return not missing(self.plan, self.done)
+        return self._done.count(1) == len(self.job.plan.partitions)
 
     def run(self, client: Any, retries: int) -> None:
         """Run the partitions that are missing.
@@ -97,12 +95,12 @@ class Execution:
         """
         payload = packed(self.work.task, self.work.model)
         suspects = []
-        todo = missing(self.plan, self.done)
-        for partition, outcome in run_window(client, run_partition, payload, todo, retries):
+        todo = self._assignments()
+        for given, outcome in run_window(client, run_partition, payload, todo, retries):
             if isinstance(outcome, KilledWorker):
-                suspects.append(partition)
+                suspects.append(given)
             else:
-                self._settle(partition, outcome)
+                self._settle(given, outcome)
         for suspect in suspects:
             for _, outcome in run_window(client, run_partition, payload, [suspect], retries):
                 self._settle(suspect, outcome)
@@ -110,30 +108,47 @@ class Execution:
     def summary(self) -> RunSummary:
         """Tell how it ended."""
         lost = sum(record.curves for record in self.failed.values())
-        fitted = sum(r.curves for i, r in self.done.items() if i not in self.skipped)
         return RunSummary(
-            curves=self.plan.n_curves,
+            curves=self._curves,
             counts=dict(self._counts + Counter({int(Status.TASK_LOST): lost})),
-            partitions=len(self.plan.partitions),
-            skipped=len(self.skipped),
+            partitions=len(self.job.plan.partitions),
+            skipped=self.skipped,
             failed={i: str(record.error) for i, record in self.failed.items()},
-            fitted=fitted,
+            fitted=self._curves_done - self._curves_before,
             seconds=perf_counter() - self._begun,
+            kept=tuple(self.job.kept),
         )
 
-    def _settle(self, partition: Partition, outcome: Any) -> None:
+    def _assignments(self) -> Iterator[Assignment]:
+        """Yield what is missing, one at a time: it is made when a worker is free for it."""
+        files = self.work.dataset.files
+        for partition in self.job.plan.partitions:
+            if not self._done[partition.index]:
+                yield Assignment(
+                    partition=partition,
+                    fingerprint=self.job.fingerprint(partition),
+                    files={s.file: files[s.file] for s in partition.slices},
+                )
+
+    def _settle(self, given: Assignment, outcome: Any) -> None:
         """Take note of how a partition ended."""
         if isinstance(outcome, Record):
-            self.done[outcome.index] = outcome
-            self._counts.update(outcome.counts)
+            self._note(outcome)
         else:
-            self._fail(partition, outcome)
+            self._fail(given, outcome)
         self._tell()
 
-    def _fail(self, partition: Partition, reason: BaseException) -> None:
+    def _note(self, record: Record) -> None:
+        """Count a partition as done."""
+        self._done[record.index] = 1
+        self._curves_done += record.curves
+        self._counts.update(record.counts)
+
+    def _fail(self, given: Assignment, reason: BaseException) -> None:
         """Write down that a partition failed, and why; the rest goes on."""
+        partition = given.partition
         record = Record(
-            fingerprint=self.fingerprints[partition.index],
+            fingerprint=given.fingerprint,
             index=partition.index,
             curves=partition.curves,
             error=f"{type(reason).__name__}: {reason}",
@@ -145,13 +160,12 @@ class Execution:
         """Report how far it is."""
         if self._report is None:
             return
-        plan = self.plan
         self._report(
             Progress(
-                curves_done=sum(record.curves for record in self.done.values()),
-                curves=plan.n_curves,
-                partitions_done=len(self.done),
-                partitions=len(plan.partitions),
+                curves_done=self._curves_done,
+                curves=self._curves,
+                partitions_done=self._done.count(1),
+                partitions=len(self.job.plan.partitions),
                 failed=len(self.failed),
                 counts=dict(self._counts),
                 elapsed_s=perf_counter() - self._begun,

@@ -1,4 +1,4 @@
-"""Parquet files and what their footers say."""
+"""Files of curves: Parquet files and what their footers say, and what is Zarr."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import DatasetError
+from .hive import HiveTypes, HiveValues, hive_values, with_hive
+from .nested import flat_schema, nested_fields
 
 SUFFIXES = (".parquet", ".pq", ".parq")
+ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray")
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -36,21 +39,40 @@ class File:
         A hash of the footer. The footer has sizes, and bounds of the values, of every column of
         every row group, so it tells one file from another without reading them; where it has no
         such statistics, the time of the last change is hashed as well.
+    hive
+        The columns that its folders name, as text.
     """
 
     path: str
     name: str
     n_bytes: int
     digest: str
+    hive: HiveValues = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """A file with its schema and metadata: what opening reads, and planning forgets."""
+    """A file, and what planning needs of its footer: ten thousand of them fit in memory.
+
+    Attributes
+    ----------
+    file, schema
+        The file, and its columns as they are seen (see `nested` and `hive`).
+    groups
+        Of each row group its rows, and how many values the column of y has there.
+    """
 
     file: File
     schema: pa.Schema
-    metadata: Any
+    groups: tuple[tuple[int, int], ...]
+
+
+def is_zarr(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a Zarr group or array, of either format."""
+    text = os.fspath(path)
+    if "://" in text:
+        return ".zarr" in text
+    return any((Path(text) / name).is_file() for name in ZARR_METADATA)
 
 
 def find_files(paths: Paths) -> list[Path]:
@@ -74,17 +96,35 @@ def find_files(paths: Paths) -> list[Path]:
     return found
 
 
-def read_footers(paths: Sequence[Path]) -> list[Footer]:
+def root_of(paths: Paths) -> str:
+    """Return the folder that names of files are relative to: it stays as files come and go."""
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    return os.path.commonpath([_base(os.fspath(path)) for path in given])
+
+
+def read_footers(
+    paths: Sequence[Path], root: str, hive: HiveTypes, y: str | None = None
+) -> list[Footer]:
     """Open every file, in threads, and return what the footers say.
+
+    Parameters
+    ----------
+    paths, root
+        The files, and the folder that their names are relative to.
+    hive
+        The columns that folders name.
+    y
+        The column whose values are counted.
 
     Raises
     ------
     DatasetError
         When a file cannot be read as Parquet; it is named.
     """
-    root = os.path.commonpath([p.parent for p in paths])
     with ThreadPoolExecutor(max_workers=min(16, len(paths))) as pool:
-        return list(pool.map(lambda path: _read_footer(path, root), paths))
+        footers = list(pool.map(lambda path: _read_footer(path, root, hive, y), paths))
+    first = footers[0].schema  # one for all that are alike
+    return [replace(f, schema=first) if f.schema.equals(first) else f for f in footers]
 
 
 def _expand(text: str) -> list[Path]:
@@ -110,6 +150,14 @@ def _expand(text: str) -> list[Path]:
     return found
 
 
+def _base(text: str) -> Path:
+    """Return the folder that a path, folder or glob starts from."""
+    path = Path(text).absolute()
+    if path.exists() or not has_magic(text):
+        return path if path.is_dir() else path.parent
+    return next(folder for folder in path.parents if not has_magic(str(folder)))
+
+
 def _is_data(path: Path, folder: Path) -> bool:
     """Whether a file in a folder is meant as data."""
     hidden = _is_hidden(path.relative_to(folder).parts)
@@ -121,7 +169,7 @@ def _is_hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith(("_", ".")) for part in parts)
 
 
-def _read_footer(path: Path, root: str) -> Footer:
+def _read_footer(path: Path, root: str, hive: HiveTypes, y: str | None) -> Footer:
     """Open one file."""
     try:
         with pq.ParquetFile(path) as parquet:
@@ -131,8 +179,31 @@ def _read_footer(path: Path, root: str) -> Footer:
         raise DatasetError(
             f"{path} cannot be read as Parquet: {error}. Write the file again or leave it out"
         ) from error
-    name = os.path.relpath(path, root)
-    return Footer(File(path=str(path), name=name, n_bytes=n_bytes, digest=digest), schema, metadata)
+    file = File(
+        path=str(path),
+        name=os.path.relpath(path, root),
+        n_bytes=n_bytes,
+        digest=digest,
+        hive=hive_values(path),
+    )
+    leaf = _leaf(y, schema, metadata) if y else None
+    groups = tuple(_group_size(metadata.row_group(g), leaf) for g in range(metadata.num_row_groups))
+    return Footer(file, with_hive(flat_schema(schema), hive), groups)
+
+
+def _leaf(name: str, schema: pa.Schema, metadata: Any) -> int | None:
+    """Return the position of a column's values among the leaves of the Parquet schema."""
+    nested = nested_fields(schema).get(name)
+    for j in range(metadata.num_columns):
+        path = metadata.schema.column(j).path
+        if nested.is_stored_at(path) if nested else path == name or path.startswith(f"{name}."):
+            return j
+    return None
+
+
+def _group_size(group: Any, leaf: int | None) -> tuple[int, int]:
+    """Return the rows of a row group, and the values of one of its columns."""
+    return group.num_rows, group.column(leaf).num_values if leaf is not None else group.num_rows
 
 
 def footer_digest(path: str | Path, metadata: Any) -> tuple[int, str]:

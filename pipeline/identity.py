@@ -2,7 +2,7 @@
 
 Two runs are of one job if these agree. So they must not change between sessions: a function is
 known by the syntax tree of its source (not by its line, comments or address), its defaults, and
-what it refers to.
+what it refers to; and by its formula, if it has one, to as many digits as do not hang on a machine.
 """
 
 import ast
@@ -12,14 +12,16 @@ import json
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..solver.graph.graph import GraphFunction
+from ..solver.graph.graph import Graph, GraphFunction
+from ..solver.graph.nodes import number, ordered
+from ..solver.graph.simplify import rebuilt
 from ..solver.model import Model
 from ..solver.options import FitOptions
 from .binding import Binding
@@ -30,9 +32,21 @@ _OWN_PACKAGE = __name__.partition(".")[0]
 
 
 def describe_job(
-    files: Sequence[File], binding: Binding, model: Model, options: FitOptions
+    files: Sequence[File],
+    binding: Binding,
+    model: Model,
+    options: FitOptions,
+    graph: Graph | None = None,
 ) -> dict[str, Any]:
-    """Return all that decides the results of a job, by section, as JSON takes it."""
+    """Return all that decides the results of a job, by section, as JSON takes it.
+
+    Parameters
+    ----------
+    files, binding, model, options
+        As they were given.
+    graph
+        The formula that was read from the model's function.
+    """
     bounds = bounds_of(model, options)
     functions = {"func": model.func, "jac": model.jac, "guess": model.guess}
     return {
@@ -40,11 +54,19 @@ def describe_job(
         "columns": plain(binding),
         "model": {
             **plain(describe_model(model, bounds)),
+            "expression": model.expression or (graph and _rounded(graph).readable_text),
             "start": plain(model.start),
             **{name: function_digest(f) for name, f in functions.items() if f is not None},
         },
         "options": plain(options),
     }
+
+
+def _rounded(graph: Graph) -> Graph:
+    """Return a formula with numbers of twelve digits: the last of np.log(3) are the machine's."""
+    numbers = [leaf for leaf in ordered([graph.root]) if leaf.op == "number"]
+    rounded = {leaf: number(float(f"{leaf.value:.12g}")) for leaf in numbers}
+    return replace(graph, root=rebuilt(graph.root, rounded))
 
 
 def bounds_of(model: Model, options: FitOptions) -> dict[str, tuple[float, float]]:

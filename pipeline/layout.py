@@ -5,6 +5,8 @@ The Arrow schema decides, from the columns that the user named:
     list    y is a list column                            a row is a curve
     long    y is a number, and there is a curve id        a row is a point
     wide    y is several columns of numbers               a row is a curve
+
+Zarr arrays are a fourth kind: they are given a schema as if a row were a curve (`arrays.dataset`).
 """
 
 import re
@@ -16,11 +18,15 @@ from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
+from .arrays.grid import Grid
 from .columns import Columns, Points
 from .errors import DatasetError
 from .sources import Constant, PerCurve, PerPoint, Shared, Source
 
-Kind: TypeAlias = Literal["list", "long", "wide"]
+Kind: TypeAlias = Literal["list", "long", "wide", "zarr"]
+
+ARRAYS = {b"manyfit.what": b"array"}
+"""Metadata of a schema whose columns stand for arrays, so that messages say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +36,7 @@ class Layout:
     Attributes
     ----------
     kind
-        "list", "long" or "wide".
+        "list", "long", "wide" or "zarr".
     y
         The columns of the values; one, unless `kind` is "wide".
     curve_id
@@ -41,6 +47,8 @@ class Layout:
         Points a curve where the schema says so: a fixed-size list, or wide.
     sigma
         Where sigma comes from; None: not given.
+    grid
+        How the curves lie in arrays, if `kind` is "zarr".
     """
 
     kind: Kind
@@ -49,13 +57,20 @@ class Layout:
     id_type: Any
     n_points: int | None
     sigma: Source | None = None
+    grid: Grid | None = None
+
+    @property
+    def numbered(self) -> bool:
+        """Whether curves have no names but numbers that shift with the files before them."""
+        return self.curve_id is None and self.grid is None
 
     def __str__(self) -> str:
         """Describe the layout on one line."""
         how = {"list": "a list a row", "long": "a point a row", "wide": "a column a point"}
         named = f"named by {self.curve_id}" if self.curve_id else "numbered"
         sigma = f", sigma: {self.sigma}" if self.sigma else ""
-        return f"{self.kind} ({how[self.kind]}), y: {PerPoint(self.y)}{sigma}, curves {named}"
+        place = self.grid or f"({how[self.kind]})"
+        return f"{self.kind} {place}, y: {PerPoint(self.y)}{sigma}, curves {named}"
 
 
 def find_layout(columns: Columns, schema: pa.Schema) -> Layout:
@@ -115,7 +130,7 @@ def column_type(name: str, schema: pa.Schema, what: str) -> pa.DataType:
         raise DatasetError(f"{what}: there are several columns {name!r}; give each its own name")
     close = get_close_matches(name, schema.names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    raise DatasetError(f"{what}: there is no column {name!r}; {hint}{_there(schema)}")
+    raise DatasetError(f"{what}: there is no {noun(schema)} {name!r}; {hint}{_there(schema)}")
 
 
 def matching(text: str, schema: pa.Schema, what: str) -> tuple[str, ...]:
@@ -158,6 +173,11 @@ def is_list(kind: pa.DataType) -> bool:
     )
 
 
+def noun(schema: pa.Schema) -> str:
+    """Return what the columns of a schema are to the user: columns, or arrays."""
+    return "array" if (schema.metadata or {}).items() >= ARRAYS.items() else "column"
+
+
 def _there(schema: pa.Schema) -> str:
     """List the columns there are, not more than fit a message."""
     names = schema.names
@@ -189,13 +209,14 @@ def _kind(
     """Decide the layout, and the points a curve where the schema fixes them."""
     types = [column_type(name, schema, "y") for name in y]
     if len(y) == 1 and is_list(types[0]):
-        _check_list(types[0], y[0], "y")
+        _check_list(types[0], y[0], "y", schema)
         fixed = pa.types.is_fixed_size_list(types[0])
         return "list", int(types[0].list_size) if fixed else None
     for name, kind in zip(y, types, strict=True):
         if not is_number(kind):
             raise DatasetError(
-                f"y: column {name!r} is of type {kind}; expected numbers, or one list of numbers"
+                f"y: {noun(schema)} {name!r} is of type {kind}; expected numbers, or one list of "
+                "numbers"
             )
     if not isinstance(given, str) or is_glob(given, schema):
         return "wide", len(y)
@@ -222,15 +243,18 @@ def _id_type(name: str | None, kind: Kind, schema: pa.Schema) -> pa.DataType:
             "strings: cast the column"
         )
     if pa.types.is_nested(found):
-        raise DatasetError(f"curve_id: column {name!r} is of type {found}; expected a plain value")
+        raise DatasetError(
+            f"curve_id: {noun(schema)} {name!r} is of type {found}; expected a plain value"
+        )
     return found
 
 
-def _check_list(kind: pa.DataType, name: str, what: str) -> None:
+def _check_list(kind: pa.DataType, name: str, what: str, schema: pa.Schema) -> None:
     """Refuse lists of anything but numbers."""
     if not is_number(kind.value_type):
         raise DatasetError(
-            f"{what}: column {name!r} is of type {kind}; expected a list of numbers: cast it"
+            f"{what}: {noun(schema)} {name!r} is of type {kind}; expected a list of numbers: cast "
+            "it"
         )
 
 
@@ -264,10 +288,10 @@ def _wide_points(found: tuple[str, ...], what: str, layout: Layout, schema: pa.S
 def _one_column(name: str, what: str, layout: Layout, schema: pa.Schema) -> Source:
     """Say whether one column has a value a point or a value a curve, and check its type."""
     kind = column_type(name, schema, what)
-    if layout.kind != "list" or not is_list(kind):
+    if layout.kind not in {"list", "zarr"} or not is_list(kind):
         _check_number(name, what, schema)
         return PerPoint((name,)) if layout.kind == "long" else PerCurve(name)
-    _check_list(kind, name, what)
+    _check_list(kind, name, what, schema)
     if pa.types.is_fixed_size_list(kind) and layout.n_points not in {None, kind.list_size}:
         raise DatasetError(
             f"{what}: column {name!r} has {kind.list_size} values a curve, but y has "
@@ -280,4 +304,6 @@ def _check_number(name: str, what: str, schema: pa.Schema) -> None:
     """Refuse a column that is not of numbers."""
     kind = column_type(name, schema, what)
     if not is_number(kind):
-        raise DatasetError(f"{what}: column {name!r} is of type {kind}; expected numbers: cast it")
+        raise DatasetError(
+            f"{what}: {noun(schema)} {name!r} is of type {kind}; expected numbers: cast it"
+        )

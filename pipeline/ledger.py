@@ -8,16 +8,19 @@ The fingerprint is of the rows of the partition and of how they are fitted, not 
 files that are added make partitions of their own and leave the others as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 from .errors import JobMismatchError
-from .files import File
-from .identity import differences, digest
-from .plan import Partition, Plan, Slice
+from .identity import digest
+from .plan import Partition, Plan
 from .schema import FORMAT_VERSION
 from .sink import Sink, read_json, write_json
+
+LEDGER_VERSION = 2
+"""Of the files of the ledger. 2: records carry a digest of their part, plans retired partitions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +30,15 @@ class Record:
     Attributes
     ----------
     fingerprint
-        Of the partition, as `fingerprint` makes it.
+        Of the partition, as `Job.fingerprint` makes it.
     index, curves
         Which partition, and how many curves it has.
     counts
         Curves by status code.
     seconds
         How long the task took.
-    n_bytes
-        Size of the part; 0 if there is none.
+    n_bytes, part_digest
+        Size of the part, and a hash of its bytes; 0 and "" if there is none.
     error
         Why the partition failed; None: it is committed.
     """
@@ -46,6 +49,7 @@ class Record:
     counts: Mapping[int, int] = field(default_factory=dict)
     seconds: float = 0.0
     n_bytes: int = 0
+    part_digest: str = ""
     error: str | None = None
 
     @classmethod
@@ -55,7 +59,7 @@ class Record:
         try:
             counts = {int(code): int(n) for code, n in (value or {})["counts"].items()}
             record = cls(**{**(value or {}), "counts": counts})
-            whole = sink.part(index).stat().st_size == record.n_bytes
+            whole = sink.part_bytes(index) == record.n_bytes
         except (OSError, TypeError, ValueError, KeyError, AttributeError):
             return None
         return record if whole and record.error is None else None
@@ -65,82 +69,98 @@ class Record:
         write_json(sink.record(self.index), asdict(self))
 
 
-def settings_digest(description: Mapping[str, Any]) -> str:
-    """Return a hash of all that decides the results but the input."""
-    chosen = {section: value for section, value in description.items() if section != "input"}
-    return digest([FORMAT_VERSION, chosen])
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What an output directory is the result of.
 
-
-def fingerprint(settings: str, files: Sequence[File], partition: Partition) -> str:
-    """Return a hash of the rows of a partition and of how they are fitted."""
-    rows = [
-        [files[s.file].name, files[s.file].n_bytes, files[s.file].digest, s.start, s.stop]
-        for s in partition.slices
-    ]
-    return digest([settings, rows, partition.first_curve])
-
-
-def write_job(sink: Sink, description: Mapping[str, Any], plan: Plan) -> None:
-    """Write down what the job is, and its plan."""
-    write_json(sink.job, {"format": FORMAT_VERSION, **description, "plan": plan.to_json()})
-
-
-def recorded_plan(sink: Sink, description: Mapping[str, Any]) -> Plan | None:
-    """Return the plan of the job in the output directory, or None if there is no job yet.
-
-    Files may have been added since; then the plan is that of the others.
-
-    Raises
-    ------
-    JobMismatchError
-        When the directory holds the results of another job, or files of unknown origin.
+    Attributes
+    ----------
+    description
+        All that decides the results, by section (see `describe_job`). Its section "input" has the
+        files as they were when their rows were planned, in the order in which slices count them.
+    plan
+        The partitions.
+    kept
+        Files that are not any more what they were, and whose results are to stay: what they are
+        now, None if they are gone.
     """
-    found = read_json(sink.job)
-    if found is None:
-        _check_empty(sink)
-        return None
-    if found.get("format") != FORMAT_VERSION:
-        raise JobMismatchError(
-            f"{sink} was written in format {found.get('format')!r}, this version writes "
-            f"{FORMAT_VERSION}: choose another output directory"
-        )
-    here = dict(description["input"])
-    grown = {**description, "input": {n: v for n, v in here.items() if n in found["input"]}}
-    if differences(found, grown):
-        raise JobMismatchError(
-            f"{sink} holds the results of another job. Different: "
-            f"{'; '.join(differences(found, description))}. Choose another output directory, or "
-            "remove this one to fit all curves again"
-        )
-    return _with_files(Plan.from_json(found["plan"]), list(found["input"]), list(here))
+
+    description: Mapping[str, Any]
+    plan: Plan
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, sink: Sink) -> Self | None:
+        """Return the job of an output directory, or None if it has none.
+
+        Raises
+        ------
+        JobMismatchError
+            When the ledger is of another version.
+        """
+        found = read_json(sink.job)
+        if found is None:
+            return None
+        _check_version(found.pop("format", None), sink)
+        plan, kept = Plan.from_json(found.pop("plan")), found.pop("kept", {})
+        return cls(description=found, plan=plan, kept=kept)
+
+    def write(self, sink: Sink) -> None:
+        """Write down what the job is, and its plan."""
+        kept = {"kept": dict(self.kept)} if self.kept else {}
+        plan = self.plan.to_json()
+        write_json(sink.job, {"format": LEDGER_VERSION, **self.description, **kept, "plan": plan})
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """Size and digest of every file, by name, as they were planned."""
+        files: Mapping[str, Any] = self.description["input"]
+        return files
+
+    @property
+    def numbered(self) -> bool:
+        """Whether curves have no names but running numbers that shift; those of arrays do not."""
+        layout = self.description["columns"]["layout"]
+        return layout["curve_id"] is None and layout.get("grid") is None
+
+    @cached_property
+    def settings(self) -> str:
+        """A hash of all that decides the results but the input."""
+        chosen = {name: v for name, v in self.description.items() if name != "input"}
+        return digest([FORMAT_VERSION, chosen])
+
+    @cached_property
+    def _files(self) -> list[list[Any]]:
+        """Name, size and digest of every file."""
+        return [[name, *identity] for name, identity in self.input.items()]
+
+    def fingerprint(self, partition: Partition) -> str:
+        """Return a hash of the rows of a partition and of how they are fitted."""
+        rows = [[*self._files[s.file], s.start, s.stop] for s in partition.slices]
+        return digest([self.settings, rows, partition.first_curve if self.numbered else None])
+
+    def record(self, sink: Sink, partition: Partition) -> Record | None:
+        """Return the record of a partition if it is committed."""
+        record = Record.read(sink, partition.index)
+        return record if record and record.fingerprint == self.fingerprint(partition) else None
+
+    def committed(self, sink: Sink) -> Iterator[Record]:
+        """Yield the records of all partitions that are committed, in order."""
+        for partition in self.plan.partitions:
+            record = self.record(sink, partition)
+            if record is not None:
+                yield record
 
 
-def committed(sink: Sink, plan: Plan, fingerprints: Mapping[int, str]) -> dict[int, Record]:
-    """Return the records of the partitions that are done."""
-    records = (Record.read(sink, partition.index) for partition in plan.partitions)
-    return {r.index: r for r in records if r and r.fingerprint == fingerprints[r.index]}
-
-
-def missing(plan: Plan, done: Mapping[int, Record]) -> Sequence[Partition]:
-    """Return the partitions that are still to be done, in order."""
-    return [partition for partition in plan.partitions if partition.index not in done]
-
-
-def _with_files(plan: Plan, there: Sequence[str], here: Sequence[str]) -> Plan:
-    """Return a plan whose slices count files as they are counted now."""
-    place = {name: k for k, name in enumerate(here)}
-
-    def moved(piece: Slice) -> Slice:
-        return Slice(place[there[piece.file]], piece.start, piece.stop)
-
-    return plan.with_slices(moved)
-
-
-def _check_empty(sink: Sink) -> None:
-    """Refuse a directory with parts that no job explains."""
-    strangers = sorted(p.name for p in sink.path.glob("*.parquet"))
-    if strangers:
-        raise JobMismatchError(
-            f"{sink} has Parquet files of unknown origin ({', '.join(strangers[:3])} ...): choose "
-            "an empty output directory"
-        )
+def _check_version(found: Any, sink: Sink) -> None:
+    """Refuse a ledger that this version does not understand."""
+    if found == LEDGER_VERSION:
+        return
+    if isinstance(found, int) and found > LEDGER_VERSION:
+        age, way_out = "a newer", "use that version of manyfit"
+    else:
+        age, way_out = "an older", "remove it to fit all curves again"
+    raise JobMismatchError(
+        f"{sink} was written by {age} version of manyfit: its ledger is of version {found!r}, this "
+        f"one reads {LEDGER_VERSION}. Choose another output directory, or {way_out}"
+    )

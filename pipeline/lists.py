@@ -16,6 +16,7 @@ from .curves import (
     constant_values,
     curve_ids,
     equal_length,
+    kept_columns,
     numbers,
     one_row,
     over_curves,
@@ -90,6 +91,7 @@ def list_curves(batch: pa.RecordBatch, binding: Binding, first: int) -> Curves:
         sigma=None if layout.sigma is None else arranged(layout.sigma),
         p0=start_values(batch, binding),
         constants=constant_values(batch, binding),
+        keep=kept_columns(batch, binding),
         uneven=uneven if uneven.any() else None,
     )
 

@@ -1,6 +1,7 @@
 """fit_table: curves in an Arrow table, fitted in this process, as an Arrow table."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -12,11 +13,13 @@ from .columns import Columns
 from .errors import DatasetError
 from .identity import bounds_of, plain
 from .layout import Layout, find_layout
+from .nested import flat_batch, flat_schema, nested_fields
 from .reading import BATCH_BYTES, MOST_ROWS
 from .scan import check_runs
 from .schema import describe, describe_model, result_schema
-from .table import fit_rows
+from .table import fit_rows, rehearse
 from .task import as_curves
+from .where import parse_where
 
 
 def fit_table(
@@ -52,22 +55,41 @@ def fit_table(
     columns, options = columns or Columns(), options or FitOptions()
     if not isinstance(model, Model):
         model = Model.from_function(model)
+    table = _seen(table)
     layout = find_layout(columns, table.schema)
     if not table.num_rows:
         raise DatasetError(f"the table has no rows; its columns are {table.schema.names}")
-    binding = bind(model, options, p0, columns=columns, layout=layout, schema=table.schema)
+    where = parse_where(columns.where, table.schema) if columns.where else None
+    if where is not None and not (table := table.filter(where.expression)).num_rows:
+        raise DatasetError(f"no row of the table is taken by where: {where}. Check its values")
+    binding = bind(
+        model, options, p0, columns=columns, layout=layout, schema=table.schema, where=where
+    )
     if layout.kind == "long":
         check_runs(table.column(layout.curve_id).chunks)
+    batches = table.select(list(binding.columns)).to_batches(max_chunksize=_rows(table, layout))
+    curves = as_curves((batch for batch in batches if batch.num_rows), binding, 0)
+    first = next(curves)
+    model, fitting = rehearse(first, model, options)
     about = describe(
         plain(describe_model(model, bounds_of(model, options))),
         plain(options),
         {"rows": table.num_rows},
     )
-    schema = result_schema(model.params, layout.id_type, about)
-    batches = table.select(list(binding.columns)).to_batches(max_chunksize=_rows(table, layout))
-    filled = (batch for batch in batches if batch.num_rows)
-    rows = [fit_rows(c, model, options, schema) for c in as_curves(filled, binding, 0)]
+    schema = result_schema(
+        model.params, layout.id_type, about, derived=tuple(model.derived), keep=binding.keep
+    )
+    rows = [fit_rows(c, model, fitting, schema) for c in chain([first], curves)]
     return pa.Table.from_batches(rows, schema=schema)
+
+
+def _seen(table: pa.Table) -> pa.Table:
+    """Return a table with its lists of structs taken apart."""
+    nested = nested_fields(table.schema)
+    if not nested:
+        return table
+    batches = [flat_batch(batch, nested) for batch in table.to_batches()]
+    return pa.Table.from_batches(batches, schema=flat_schema(table.schema))
 
 
 def _rows(table: pa.Table, layout: Layout) -> int:

@@ -5,12 +5,13 @@ are kept whole, since Parquet must be decoded from the beginning of a row group,
 too few of them to give every thread something to do.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby, pairwise
-from typing import Any, Self
+from itertools import accumulate, chain, count, groupby, pairwise
+from typing import Any, Self, TypeAlias
 
-from .dataset import Block, Dataset
+from .blocks import Block
+from .dataset import Dataset
 
 PARTITION_BYTES = 256_000_000
 """The most values, in bytes of float64, that a partition should hold: 640,000 curves of 50 points,
@@ -35,6 +36,10 @@ class Slice:
     file: int
     start: int
     stop: int
+
+
+Pack: TypeAlias = tuple[tuple[Slice, ...], int, int]
+"""Rows that go together, with their curves and bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +67,21 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All partitions of a data set, in the order of its curves, and how these lie in the rows."""
+    """All partitions of a data set, in the order of its curves, and how these lie in the rows.
+
+    Attributes
+    ----------
+    partitions
+        By rising index.
+    layout
+        How curves lie in the rows, for people.
+    retired
+        Indices that have no partition any more: what they had is fitted elsewhere, or gone.
+    """
 
     partitions: tuple[Partition, ...]
     layout: str
+    retired: tuple[int, ...] = ()
 
     @property
     def n_curves(self) -> int:
@@ -98,17 +114,20 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, small enough for a ledger of many partitions."""
-        rows = [
-            [[[s.file, s.start, s.stop] for s in p.slices], p.curves, p.n_bytes]
-            for p in self.partitions
-        ]
-        return {"layout": self.layout, "partitions": rows}
+        rows: dict[int, list[Any]] = {index: [] for index in self.retired}
+        for p in self.partitions:
+            rows[p.index] = [[[s.file, s.start, s.stop] for s in p.slices], p.curves, p.n_bytes]
+        return {"layout": self.layout, "partitions": [row for _, row in sorted(rows.items())]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Return the plan that `to_json` wrote."""
-        rows = ((tuple(Slice(*s) for s in p), c, b) for p, c, b in value["partitions"])
-        return cls(partitions=tuple(_number(rows)), layout=value["layout"])
+        rows = dict(enumerate(value["partitions"]))
+        packs = {
+            k: (tuple(Slice(*s) for s in row[0]), row[1], row[2]) for k, row in rows.items() if row
+        }
+        retired = tuple(k for k, row in rows.items() if not row)
+        return cls(partitions=tuple(_number(packs)), layout=value["layout"], retired=retired)
 
 
 def plan_dataset(
@@ -117,6 +136,7 @@ def plan_dataset(
     n_threads: int = 1,
     partition_bytes: int | None = None,
     after: Plan | None = None,
+    again: Collection[int] = (),
 ) -> Plan:
     """Divide the curves of a data set into partitions.
 
@@ -130,7 +150,10 @@ def plan_dataset(
         Values a partition, in bytes of float64; None: at most `PARTITION_BYTES` and
         `PARTITION_CURVES`, less to give every thread something to do.
     after
-        A plan whose partitions stay as they are; those of files that are not in it follow.
+        A plan whose partitions stay as they are; those of files that are not in it take the place
+        of those that are retired, and follow.
+    again
+        Positions of files that are in `after` in part: what is not is planned.
 
     Raises
     ------
@@ -141,9 +164,8 @@ def plan_dataset(
         raise ValueError(
             f"n_threads and partition_bytes must be >= 1, got {n_threads} and {partition_bytes}"
         )
-    before = after.partitions if after is not None else ()
-    covered = after.files if after is not None else frozenset()
-    blocks = [block for block in dataset.blocks if block.file not in covered]
+    plan = after or Plan(partitions=(), layout=str(dataset.layout))
+    blocks = list(_open_blocks(dataset.blocks, plan, frozenset(again)))
     n_curves = sum(block.curves for block in blocks)
     if partition_bytes is not None:
         limit = whole = Limit(curves=max(1, n_curves), n_bytes=partition_bytes)
@@ -153,8 +175,14 @@ def plan_dataset(
         limit = Limit(curves=PARTITION_CURVES, n_bytes=min(least, PARTITION_BYTES))
         whole = Limit(curves=max(1, n_curves), n_bytes=least)
     pieces = (piece for unit in _units(blocks) for piece in _split(unit, whole))
-    new = _number(map(_join, _pack(pieces, limit)), before)
-    return Plan(partitions=(*before, *new), layout=str(dataset.layout))
+    packs = {p.index: (p.slices, p.curves, p.n_bytes) for p in plan.partitions}
+    free = chain(plan.retired, count(len(packs) + len(plan.retired)))
+    packs.update(zip(free, map(_join, _pack(pieces, limit)), strict=False))
+    return Plan(
+        partitions=tuple(_number(packs)),
+        layout=str(dataset.layout),
+        retired=tuple(k for k in plan.retired if k not in packs),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,14 +220,7 @@ def _cut(block: Block, count: int) -> Iterator[Block]:
     """Cut a block in which a row is a curve."""
     edges = [block.rows * k // count for k in range(count + 1)]
     for start, stop in pairwise(edges):
-        yield replace(
-            block,
-            row=block.row + start,
-            rows=stop - start,
-            curves=stop - start,
-            n_bytes=block.n_bytes * (stop - start) // block.rows,
-            head=start == 0,
-        )
+        yield _rows_of(block, block.row + start, block.row + stop)
 
 
 def _pack(pieces: Iterable[tuple[Block, ...]], limit: Limit) -> Iterator[list[Block]]:
@@ -217,7 +238,7 @@ def _pack(pieces: Iterable[tuple[Block, ...]], limit: Limit) -> Iterator[list[Bl
         yield pack
 
 
-def _join(blocks: Sequence[Block]) -> tuple[tuple[Slice, ...], int, int]:
+def _join(blocks: Sequence[Block]) -> Pack:
     """Return the rows of some blocks, with their curves and bytes."""
     slices: list[Slice] = []
     for block in blocks:
@@ -229,13 +250,52 @@ def _join(blocks: Sequence[Block]) -> tuple[tuple[Slice, ...], int, int]:
     return tuple(slices), sum(b.curves for b in blocks), sum(b.n_bytes for b in blocks)
 
 
-def _number(
-    packs: Iterable[tuple[tuple[Slice, ...], int, int]], before: Sequence[Partition] = ()
-) -> Iterator[Partition]:
-    """Give partitions and their curves running numbers, after those that are there before."""
-    first = sum(partition.curves for partition in before)
-    for index, (slices, curves, n_bytes) in enumerate(packs, start=len(before)):
+def _number(packs: Mapping[int, Pack]) -> Iterator[Partition]:
+    """Give partitions their indices, and their curves running numbers in that order."""
+    first = 0
+    for index, (slices, curves, n_bytes) in sorted(packs.items()):
         yield Partition(
             index=index, slices=slices, first_curve=first, curves=curves, n_bytes=n_bytes
         )
         first += curves
+
+
+def _open_blocks(blocks: Iterable[Block], plan: Plan, again: Collection[int]) -> Iterator[Block]:
+    """Yield the rows that no partition has, of files that are not in the plan or only in part."""
+    files, taken = plan.files, dict[int, list[Slice]]()
+    for piece in (s for p in plan.partitions for s in p.slices if s.file in again):
+        taken.setdefault(piece.file, []).append(piece)
+    for block in blocks:
+        if block.file not in files:
+            yield block
+        elif block.file in again:
+            yield from _without(block, sorted(taken[block.file], key=lambda s: s.start))
+
+
+def _without(block: Block, taken: Sequence[Slice]) -> Iterator[Block]:
+    """Yield what is left of a block; one whose rows are not curves is taken whole or not at all."""
+    if block.rows != block.curves:
+        if not any(s.start <= block.row < s.stop for s in taken):
+            yield block
+        return
+    row, stop = block.row, block.row + block.rows
+    for piece in taken:
+        if piece.start >= stop:
+            break
+        if row < piece.start:
+            yield _rows_of(block, row, piece.start)
+        row = max(row, piece.stop)
+    if row < stop:
+        yield _rows_of(block, row, stop)
+
+
+def _rows_of(block: Block, start: int, stop: int) -> Block:
+    """Return some rows of a block in which a row is a curve."""
+    return replace(
+        block,
+        row=start,
+        rows=stop - start,
+        curves=stop - start,
+        n_bytes=block.n_bytes * (stop - start) // block.rows,
+        head=start == block.row and block.head,
+    )

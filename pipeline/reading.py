@@ -5,7 +5,7 @@ A batch is bounded by `BATCH_BYTES`, not by the row group: `pre_buffer=False` wi
 166 MB where this takes 2, and longer.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from .files import File, footer_digest
 from .plan import Partition
+from .selection import Selection
 
 BATCH_BYTES = 8_000_000
 """About how many bytes of values, as float64, are read, fitted and written at a time."""
@@ -31,9 +32,9 @@ def batch_rows(partition: Partition) -> int:
 
 
 def read_rows(
-    files: Sequence[File], partition: Partition, columns: Sequence[str]
+    files: Mapping[int, File], partition: Partition, selection: Selection
 ) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a partition, batch by batch.
+    """Read what is selected of the rows of a partition, batch by batch; `files` by position.
 
     Raises
     ------
@@ -42,12 +43,14 @@ def read_rows(
     """
     size = batch_rows(partition)
     for piece in partition.slices:
-        with _open(files[piece.file]) as parquet:
-            groups, skipped = _row_groups(parquet.metadata, piece.start, piece.stop)
-            batches = parquet.iter_batches(
-                size, row_groups=groups, columns=list(columns), use_threads=False
-            )
-            yield from _within(batches, piece.start - skipped, piece.stop - skipped)
+        file = files[piece.file]
+        with _open(file) as parquet:
+            alive = selection.groups(parquet, file)
+            for groups, first in _stretches(parquet.metadata, piece.start, piece.stop, alive):
+                batches = selection.read(parquet, file, size, groups)
+                for batch in _within(batches, piece.start - first, piece.stop - first):
+                    if (kept := selection.kept(batch)).num_rows:
+                        yield kept
 
 
 @contextmanager
@@ -59,17 +62,22 @@ def _open(file: File) -> Iterator[Any]:
         yield parquet
 
 
-def _row_groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
-    """Return the row groups that have rows of [start, stop), and the rows before them."""
-    groups, row, skipped = list[int](), 0, 0
+def _stretches(
+    metadata: Any, start: int, stop: int, alive: Container[int]
+) -> Iterator[tuple[list[int], int]]:
+    """Yield row groups that follow each other and have rows of [start, stop), with their first."""
+    groups, row, first = list[int](), 0, 0
     for g in range(metadata.num_row_groups):
         end = row + metadata.row_group(g).num_rows
-        if end <= start:
-            skipped = end
-        elif row < stop:
+        if row < stop and end > start and g in alive:
+            first = first if groups else row
             groups.append(g)
+        elif groups:
+            yield groups, first
+            groups = []
         row = end
-    return groups, skipped
+    if groups:
+        yield groups, first
 
 
 def _within(batches: Any, start: int, stop: int) -> Iterator[pa.RecordBatch]:

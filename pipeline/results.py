@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .ledger import Record
+from .arrays.sink import MapSink, sink_of
+from .ledger import Job
 from .schema import METADATA_KEY
-from .sink import Sink, read_json
+from .sink import Sink
 
 
 def read_result(path: str | PathLike[str]) -> pa.Table:
@@ -27,7 +27,9 @@ def read_result(path: str | PathLike[str]) -> pa.Table:
     FileNotFoundError
         When there are no results.
     """
-    return pa.concat_tables([pq.read_table(part) for part in _parts(path)])
+    sink, done = _committed(path)
+    tables = [pa.Table.from_batches(sink.part_rows(i), sink.part_schema(i)) for i in done]
+    return pa.concat_tables(tables)
 
 
 def result_metadata(path: str | PathLike[str]) -> dict[str, Any]:
@@ -38,19 +40,38 @@ def result_metadata(path: str | PathLike[str]) -> dict[str, Any]:
     FileNotFoundError
         When there are no results.
     """
-    schema = pq.read_schema(_parts(path)[0])
+    sink, done = _committed(path)
+    schema = sink.part_schema(done[0])
     found: dict[str, Any] = json.loads(schema.metadata[METADATA_KEY])
     return found
 
 
-def _parts(path: str | PathLike[str]) -> list[Path]:
-    """Return the parts that the ledger knows, in order."""
-    sink = Sink(Path(path))
-    job = read_json(sink.job)
-    if job is None:
-        raise FileNotFoundError(f"{path} holds no results of manyfit: there is no {sink.job}")
-    records = (Record.read(sink, i) for i in range(len(job["plan"]["partitions"])))
-    done = [record for record in records if record is not None]
+def _committed(path: str | PathLike[str]) -> tuple[Sink, list[int]]:
+    """Return a sink, and the indices of the partitions that its ledger knows, in order."""
+    sink = open_sink(path)
+    done = [record.index for record in open_job(sink).committed(sink)]
     if not done:
         raise FileNotFoundError(f"no partition of {path} is committed yet: run the job to its end")
-    return [sink.part(record.index) for record in done]
+    return sink, done
+
+
+def open_sink(path: str | PathLike[str]) -> Sink:
+    """Return the sink that an output directory is, whatever its name is now."""
+    maps = MapSink(Path(path))
+    return maps if maps.rows.exists() else sink_of(maps.path)
+
+
+def open_job(sink: Sink) -> Job:
+    """Return the job of an output directory.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    JobMismatchError
+        When its ledger is of another version.
+    """
+    job = Job.read(sink)
+    if job is None:
+        raise FileNotFoundError(f"{sink} holds no results of manyfit: there is no {sink.job}")
+    return job

@@ -17,6 +17,7 @@ from .curves import (
     Offsets,
     constant_values,
     equal_length,
+    kept_columns,
     numbers,
     one_row,
     over_points,
@@ -74,6 +75,7 @@ def row_curves(rows: pa.RecordBatch, starts: npt.NDArray[np.int64], binding: Bin
         sigma=None if layout.sigma is None else arranged(layout.sigma),
         p0=start_values(heads, binding),
         constants=constant_values(heads, binding),
+        keep=kept_columns(heads, binding),
     )
 
 
@@ -81,6 +83,7 @@ def _curve_columns(binding: Binding) -> list[str]:
     """Return the columns of which only the first row of a curve counts."""
     sources = [*binding.constants.values(), *binding.p0.values()]
     names = [name for source in sources for name in source.columns]
+    names += [field.name for field in binding.keep]
     return list(dict.fromkeys([str(binding.layout.curve_id), *names]))
 
 

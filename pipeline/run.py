@@ -1,6 +1,7 @@
 """fit_dataset: every curve of a data set, on a cluster, into a directory of Parquet parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -9,24 +10,28 @@ from typing import Any
 
 from ..solver.model import Model
 from ..solver.options import FitOptions
-from .binding import StartValues
+from .arrays.sink import MapSink, sink_of
+from .binding import Binding, StartValues
 from .cluster import Cluster, connected, refuse_child, threads_to_come
 from .columns import Columns
+from .curves import Curves
 from .dataset import Dataset, open_dataset
-from .errors import DatasetError, JobMismatchError
+from .due import due_job
+from .errors import DatasetError
 from .execution import Execution, Report, Work
 from .files import Paths
 from .identity import bounds_of, describe_job, digest, plain
-from .ledger import recorded_plan, write_job
-from .plan import Partition, Plan, Slice, plan_dataset
-from .reading import read_rows
+from .ledger import Job
+from .lock import locked
+from .plan import Partition, Slice
+from .revision import ON_CHANGED, OnChanged
 from .schema import describe, describe_model, result_schema
-from .sink import Sink
 from .summary import RunSummary
-from .table import fit_rows
-from .task import as_curves
+from .table import fit_rows, rehearse
+from .task import read_curves
 
 _PROBED_ROWS = 1 << 10
+_PROBED_BLOCKS = 8
 
 
 def fit_dataset(
@@ -42,13 +47,15 @@ def fit_dataset(
     progress: Report | None = None,
     partition_bytes: int | None = None,
     retries: int = 2,
+    on_changed: OnChanged = None,
 ) -> RunSummary:
     """Fit a model to every curve of a data set and write a table with one row a curve.
 
     The output directory holds the state of the job: called again, the same job goes on where it
     was left, and does nothing when all is done. Files that were added to the input are fitted and
-    their rows follow the others; an input that changed otherwise is refused. Everything that can
-    be wrong with the input, the model or the options is found before a worker starts.
+    their rows follow the others; files that changed or are gone are refused, unless `on_changed`
+    says what to do. Everything that can be wrong with the input, the model or the options is found
+    before a worker starts.
 
     Parameters
     ----------
@@ -77,6 +84,10 @@ def fit_dataset(
         once stays so when a job is taken up again.
     retries
         How often a partition that fails, or kills its worker, is tried again.
+    on_changed
+        What to do when files of the input changed or are gone since they were fitted: "refit" fits
+        the changed ones again and drops the curves of those gone; "keep" leaves their results as
+        they are. Where curves are numbered, those that follow are fitted again with "refit".
 
     Returns
     -------
@@ -87,7 +98,7 @@ def fit_dataset(
     DatasetError
         When the input cannot be read as curves of the model.
     JobMismatchError
-        When the output directory holds the results of another job.
+        When the output directory holds the results of another job, or of files that changed.
     SinkLockedError
         When another run is writing there.
     ClusterError
@@ -99,40 +110,25 @@ def fit_dataset(
     begun = perf_counter()
     if retries < 0:
         raise ValueError(f"retries must be >= 0, got {retries}")
-    work = _work(
+    if on_changed not in {None, *ON_CHANGED}:
+        raise ValueError(f"on_changed must be one of {ON_CHANGED} or None, got {on_changed!r}")
+    work = checked_work(
         _opened(dataset, columns), model, options or FitOptions(), p0, Path(sink).absolute()
     )
-    with work.sink.locked():
-        plan = recorded_plan(work.sink, work.description)
-        if plan is None or _added(work.dataset, plan):
-            threads = threads_to_come(cluster, n_workers)
-            plan = plan_dataset(
-                work.dataset, n_threads=threads, partition_bytes=partition_bytes, after=plan
-            )
-            write_job(work.sink, work.description, plan)
-        execution = Execution(work, plan, progress, begun)
+    with locked(work.sink):
+        job = due_job(
+            work, on_changed, partition_bytes, lambda: threads_to_come(cluster, n_workers)
+        )
+        if job != Job.read(work.sink):
+            job.write(work.sink)
+        for index in job.plan.retired:
+            work.sink.discard(index)
+        _prepare(work)
+        execution = Execution(work, job, progress, begun)
         if not execution.finished:
             with connected(cluster, n_workers, retries) as client:
                 execution.run(client, retries)
         return execution.summary()
-
-
-def _added(dataset: Dataset, plan: Plan) -> bool:
-    """Whether there are files that the plan does not have.
-
-    Raises
-    ------
-    JobMismatchError
-        When they come between the others and curves have no names but their running numbers.
-    """
-    added = {block.file for block in dataset.blocks} - plan.files
-    if added and dataset.layout.curve_id is None and min(added) < max(plan.files):
-        raise JobMismatchError(
-            f"the new file {dataset.files[min(added)].name} comes before others that are fitted, "
-            "and curves are numbered through all files: name the column of the curve id, let new "
-            "files come last, or choose another output directory"
-        )
-    return bool(added)
 
 
 def _opened(dataset: Paths | Dataset, columns: Columns | None) -> Dataset:
@@ -144,7 +140,7 @@ def _opened(dataset: Paths | Dataset, columns: Columns | None) -> Dataset:
     return dataset
 
 
-def _work(
+def checked_work(
     dataset: Dataset,
     model: Model | Callable[..., Any],
     options: FitOptions,
@@ -156,22 +152,37 @@ def _work(
         model = Model.from_function(model)
     _check_suits(dataset, options, sink)
     binding = dataset.bind(model, options, p0)
-    description = describe_job(dataset.files, binding, model, options)
+    with _first_try():
+        first = _first_curves(dataset, binding)
+        formula, fitting = rehearse(first, model, options)
+    description = describe_job(dataset.files, binding, model, options, formula.graph)
     about = describe(
-        plain(describe_model(model, bounds_of(model, options))),
+        plain(describe_model(formula, bounds_of(model, options))),
         description["options"],
         {"files": len(dataset.files), "digest": digest(description["input"])},
     )
+    grid = binding.layout.grid
+    dims = () if grid is None else grid.map_dims
     work = Work(
         dataset=dataset,
         binding=binding,
-        model=model,
-        options=options,
-        schema=result_schema(model.params, dataset.layout.id_type, about),
-        sink=Sink(sink),
+        model=formula,
+        options=fitting,
+        schema=result_schema(
+            model.params,
+            dataset.layout.id_type,
+            about,
+            derived=tuple(model.derived),
+            dims=dims,
+            keep=binding.keep,
+        ),
+        sink=sink_of(sink),
         description=description,
     )
-    _probe(work)
+    _check_maps(work)
+    with _first_try():
+        once = replace(fitting, engine="reference", nan_policy="omit", maxfev=1)
+        fit_rows(first, formula, once, work.schema)
     return work
 
 
@@ -190,17 +201,52 @@ def _check_suits(dataset: Dataset, options: FitOptions, sink: Path) -> None:
         )
 
 
-def _probe(work: Work) -> None:
+def _check_maps(work: Work) -> None:
+    """Refuse maps of rows, and of arrays whose names would be in the way."""
+    if not isinstance(work.sink, MapSink):
+        return
+    if work.binding.layout.grid is None:
+        raise DatasetError(
+            f"the output directory {work.sink} ends in .zarr, which asks for Zarr maps; these take "
+            f"their dimensions from Zarr input, but the data are Parquet ({work.dataset.layout}): "
+            "choose a name that does not end so, and get Parquet"
+        )
+    from .arrays.maps import check_maps  # noqa: PLC0415 - loads zarr
+
+    check_maps(work.schema, work.binding, work.dataset.files[0].path)
+
+
+def _prepare(work: Work) -> None:
+    """Make what tasks expect to be there."""
+    if isinstance(work.sink, MapSink):
+        from .arrays.maps import prepare_maps  # noqa: PLC0415 - loads zarr
+
+        prepare_maps(work.sink, work.schema, work.binding, work.dataset.files[0].path)
+
+
+@contextmanager
+def _first_try() -> Iterator[None]:
     """Fit the first curves here, so that what is wrong with the model is found at once."""
-    first = work.dataset.blocks[0]
-    n_rows = min(first.rows, _PROBED_ROWS)
-    rows = Slice(first.file, first.row, first.row + n_rows)
-    n_bytes = first.n_bytes * n_rows // first.rows
-    partition = Partition(index=0, slices=(rows,), first_curve=0, curves=0, n_bytes=n_bytes)
-    options = replace(work.options, engine="reference", nan_policy="omit", maxfev=1)
     try:
-        batches = read_rows(work.dataset.files, partition, work.binding.columns)
-        fit_rows(next(as_curves(batches, work.binding, 0)), work.model, options, work.schema)
+        yield
     except Exception as error:
         error.add_note("while the first curves were tried, before any worker was started")
         raise
+
+
+def _first_curves(dataset: Dataset, binding: Binding) -> Curves:
+    """Read the first curves there are; those that cannot be read are left to their partitions."""
+    tried = dataset.blocks[:_PROBED_BLOCKS]
+    for first in tried:
+        n_rows = min(first.rows, _PROBED_ROWS)
+        rows = Slice(first.file, first.row, first.row + n_rows)
+        n_bytes = first.n_bytes * n_rows // first.rows
+        partition = Partition(index=0, slices=(rows,), first_curve=0, curves=0, n_bytes=n_bytes)
+        files = {first.file: dataset.files[first.file]}
+        most = first.n_bytes * _PROBED_ROWS // max(first.curves, 1)
+        try:
+            return next(read_curves(files, partition, binding, most))
+        except OSError:
+            if first is tried[-1]:
+                raise
+    raise AssertionError("a data set has blocks")

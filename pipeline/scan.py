@@ -19,6 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .errors import DatasetError
+from .files import File
+from .selection import Selection
+from .where import selected_rows
 
 MARK_ROWS = 1 << 17
 """About how many rows lie between two known beginnings of curves within a row group."""
@@ -51,11 +54,15 @@ class Runs:
     marks: tuple[tuple[int, int], ...]
 
 
+Ids = tuple[pa.Array, npt.NDArray[np.int64]]
+"""Ids of rows that are taken, and which rows of their row group these are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """A row group to be scanned: its file, its number and first row there, and its rows."""
 
-    path: str
+    file: File
     index: int
     row: int
     rows: int
@@ -83,8 +90,15 @@ def plain(ids: pa.Array) -> pa.Array:
     return ids.dictionary_decode() if pa.types.is_dictionary(ids.type) else ids
 
 
-def scan_groups(groups: Sequence[Group], column: str) -> list[Runs]:
+def scan_groups(groups: Sequence[Group], selection: Selection) -> list[Runs]:
     """Find the runs of every row group, in threads, and check that no id has two of them.
+
+    Parameters
+    ----------
+    groups
+        All row groups, in order.
+    selection
+        The column of the ids, of the rows that are taken.
 
     Raises
     ------
@@ -92,9 +106,9 @@ def scan_groups(groups: Sequence[Group], column: str) -> list[Runs]:
         When an id comes back after other ids, or is null.
     """
     with ThreadPoolExecutor(max_workers=min(len(groups), cpu_count() or 1)) as pool:
-        runs = list(pool.map(lambda g: _runs(_read_ids(g, column), g.rows, _place(g)), groups))
+        runs = list(pool.map(lambda g: _runs(_read_ids(g, selection), g.rows, _place(g)), groups))
     if not _in_order(groups, runs):
-        _check_unique(groups, column)
+        _check_unique(groups, selection)
     return runs
 
 
@@ -106,35 +120,53 @@ def check_runs(batches: Sequence[pa.Array]) -> None:
     DatasetError
         When one does.
     """
-    runs = _runs(batches, sum(map(len, batches)), lambda row: f"row {row}")
+    firsts = np.cumsum([0, *map(len, batches)])
+    ids = [(b, np.arange(len(b)) + first) for b, first in zip(batches, firsts, strict=False)]
+    runs = _runs(ids, int(firsts[-1]), lambda row: f"row {row}")
     if not (runs.rising or runs.falling):
-        _refuse_repeats([(keys, starts, "row") for keys, starts in _keys(batches, str)])
+        _refuse_repeats([(keys, starts, "row") for keys, starts in _keys(ids, str)])
 
 
 def _place(group: Group) -> Callable[[int], str]:
     """Return how to name a row of a row group."""
-    return lambda row: f"{group.path}, row {group.row + row}"
+    return lambda row: f"{group.file.path}, row {group.row + row}"
 
 
-def _read_ids(group: Group, column: str) -> Iterator[pa.Array]:
+def _read_ids(group: Group, selection: Selection) -> Iterator[Ids]:
     """Read the ids of one row group, strings as dictionaries: they compare as integers."""
     with pq.ParquetFile(
-        group.path, pre_buffer=False, buffer_size=1 << 20, read_dictionary=[column]
+        group.file.path,
+        pre_buffer=False,
+        buffer_size=1 << 20,
+        read_dictionary=[name for name in selection.columns if name not in selection.hive],
     ) as parquet:
-        for batch in parquet.iter_batches(
-            _BATCH_ROWS, row_groups=[group.index], columns=[column], use_threads=False
-        ):
-            yield batch.column(0)
+        if group.index in selection.groups(parquet, group.file):
+            for batch, rows in taken_rows(parquet, group.file, selection, group.index):
+                yield batch.column(selection.columns[0]), rows
+
+
+def taken_rows(
+    parquet: Any, file: File, selection: Selection, group: int
+) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int64]]]:
+    """Yield the rows of a row group that are taken, and which of its rows they are, (n_taken,)."""
+    first = 0
+    for batch in selection.read(parquet, file, _BATCH_ROWS, [group]):
+        if selection.where is None:
+            rows = np.arange(batch.num_rows)
+        else:
+            rows = selected_rows(selection.where, batch)
+        yield selection.kept(batch), rows + first
+        first += batch.num_rows
 
 
 def _keys(
-    batches: Iterable[pa.Array], place: Callable[[int], str]
+    batches: Iterable[Ids], place: Callable[[int], str]
 ) -> Iterator[tuple[pa.Array, npt.NDArray[np.int64]]]:
     """Yield the ids of the runs that begin in each batch, and the rows where they do."""
-    row, last = 0, None
-    for ids in batches:
+    last = None
+    for ids, rows in batches:
         if ids.null_count:
-            null = row + int(np.argmax(ids.is_null().to_numpy(zero_copy_only=False)))
+            null = int(rows[np.argmax(ids.is_null().to_numpy(zero_copy_only=False))])
             raise DatasetError(
                 f"curve_id is null at {place(null)}: every row of long data needs the id of its "
                 "curve; drop such rows"
@@ -144,11 +176,10 @@ def _keys(
         goes_on = int(len(keys) > 0 and keys[0].as_py() == last)
         if len(keys):
             last = keys[-1].as_py()
-        yield keys[goes_on:], starts[goes_on:] + row
-        row += len(ids)
+        yield keys[goes_on:], rows[starts[goes_on:]]
 
 
-def _runs(batches: Iterable[pa.Array], rows: int, place: Callable[[int], str]) -> Runs:
+def _runs(batches: Iterable[Ids], rows: int, place: Callable[[int], str]) -> Runs:
     """Describe the runs of one row group."""
     found = [(keys, starts) for keys, starts in _keys(batches, place) if len(keys)]
     starts = np.concatenate([s for _, s in found]) if found else np.empty(0, dtype=np.int64)
@@ -178,24 +209,24 @@ def _marks(starts: npt.NDArray[np.int64], rows: int) -> tuple[tuple[int, int], .
 
 def _in_order(groups: Sequence[Group], runs: Sequence[Runs]) -> bool:
     """Whether the ids of the whole data set rise, or fall, from run to run."""
-    filled = [(g.path, r) for g, r in zip(groups, runs, strict=True) if r.n_runs]
+    filled = [(g.file.path, r) for g, r in zip(groups, runs, strict=True) if r.n_runs]
     ends = [(a.last, b.first, file == next_file) for (file, a), (next_file, b) in pairwise(filled)]
     rising = all(a < b or (a == b and same) for a, b, same in ends)
     falling = all(a > b or (a == b and same) for a, b, same in ends)
     return (rising and all(r.rising for r in runs)) or (falling and all(r.falling for r in runs))
 
 
-def _check_unique(groups: Sequence[Group], column: str) -> None:
+def _check_unique(groups: Sequence[Group], selection: Selection) -> None:
     """Compare all ids with each other: for data whose curves follow in no order."""
     found: list[tuple[pa.Array, npt.NDArray[np.int64], str]] = []
     for group in groups:
-        goes_on = bool(found) and found[-1][2] == f"{group.path}, row"
+        goes_on = bool(found) and found[-1][2] == f"{group.file.path}, row"
         last = found[-1][0][-1].as_py() if goes_on else None
-        for keys, starts in _keys(_read_ids(group, column), _place(group)):
+        for keys, starts in _keys(_read_ids(group, selection), _place(group)):
             skip = int(goes_on and len(keys) > 0 and keys[0].as_py() == last)
             goes_on = goes_on and len(keys) == 0
             if len(keys) > skip:
-                found.append((keys[skip:], starts[skip:] + group.row, f"{group.path}, row"))
+                found.append((keys[skip:], starts[skip:] + group.row, f"{group.file.path}, row"))
     _refuse_repeats(found)
 
 

@@ -1,9 +1,11 @@
 """The result table: every column declared once, with its type and what it means.
 
-    curve_id | <param> ... | <param>_stderr ... | cov
+    curve_id | <dim>_index ... | <param> ... | <param>_stderr ...
+             | <derived> ... | <derived>_stderr ... | cov
              | status | flags | nfev | n_points | cost | redchi
 
-One row a curve, in the order of the input. Where no fit took place numbers are NaN, never zero.
+One row a curve, in the order of the input; positions along dimensions if it is arrays. Where no
+fit took place numbers are NaN, never zero.
 The metadata of the schema tell, under the key `METADATA_KEY`, the model, the options, the
 versions, the input and what the codes mean, as JSON.
 """
@@ -31,7 +33,8 @@ class ResultColumn:
     Attributes
     ----------
     name
-        Its name; ``{param}`` stands for each parameter in turn.
+        Its name; ``{param}`` stands for each parameter in turn, ``{derived}`` for each derived
+        quantity.
     type
         Arrow's name of its type; "id": the type of the input's curve id; "cov": n * n float64.
     description
@@ -42,14 +45,13 @@ class ResultColumn:
     type: Literal["id", "cov", "double", "int8", "uint8", "int32"]
     description: str
 
-    @property
-    def per_param(self) -> bool:
-        """Whether there is one of it for each parameter."""
-        return "{param}" in self.name
-
-    def named(self, params: Sequence[str]) -> list[str]:
+    def named(self, params: Sequence[str], derived: Sequence[str] = ()) -> list[str]:
         """Return the names of the columns of this kind."""
-        return [self.name.format(param=p) for p in params] if self.per_param else [self.name]
+        if "{param}" in self.name:
+            return [self.name.format(param=name) for name in params]
+        if "{derived}" in self.name:
+            return [self.name.format(derived=name) for name in derived]
+        return [self.name]
 
     def arrow_type(self, id_type: Any, n_params: int) -> Any:
         """Return the Arrow type."""
@@ -64,6 +66,10 @@ RESULT_COLUMNS = (
     ResultColumn("curve_id", "id", "The curve, as the input names it, else its running number."),
     ResultColumn("{param}", "double", "The parameter at the end of the fit; NaN: no fit."),
     ResultColumn("{param}_stderr", "double", "Its standard error; NaN: held, or not determined."),
+    ResultColumn("{derived}", "double", "What is derived from the parameters; NaN: no fit."),
+    ResultColumn(
+        "{derived}_stderr", "double", "Its standard error, by the delta method; NaN: there is none."
+    ),
     ResultColumn("cov", "cov", "Covariance of the parameters, n * n row by row, in their order."),
     ResultColumn("status", "int8", "How the fit ended; 1 to 4: converged."),
     ResultColumn("flags", "uint8", "Bits that qualify the fit."),
@@ -75,8 +81,19 @@ RESULT_COLUMNS = (
 """Every column of a result, in order."""
 
 
+def index_name(dim: str) -> str:
+    """Return the name of the column with the position of a curve along a dimension of arrays."""
+    return f"{dim}_index"
+
+
 def result_schema(
-    params: Sequence[str], id_type: Any, metadata: Mapping[str, Any] | None = None
+    params: Sequence[str],
+    id_type: Any,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    derived: Sequence[str] = (),
+    dims: Sequence[str] = (),
+    keep: Sequence[pa.Field] = (),
 ) -> pa.Schema:
     """Return the schema of a result table.
 
@@ -88,23 +105,37 @@ def result_schema(
         Arrow type of the curve id.
     metadata
         What is stored under `METADATA_KEY`, as JSON.
+    derived
+        Names of the derived quantities.
+    dims
+        The map dimensions of Zarr arrays; each gets a column behind the curve id.
+    keep
+        Columns of the input that are carried through, behind these.
 
     Raises
     ------
     ValueError
-        When a parameter's column would have the name of another column.
+        When the column of a parameter or derived quantity, or one that is kept, would have the
+        name of another column.
     """
     fields = [
         pa.field(name, column.arrow_type(id_type, len(params)))
         for column in RESULT_COLUMNS
-        for name in column.named(params)
+        for name in column.named(params, derived)
     ]
+    fields[1:1] = [*(pa.field(index_name(dim), pa.int64()) for dim in dims), *keep]
     names = [field.name for field in fields]
     twice = sorted({name for name in names if names.count(name) > 1})
+    if set(twice) & {field.name for field in keep}:
+        raise ValueError(
+            f"keep: the result has columns {twice} of its own: rename these of the input, or leave "
+            "them out of what is kept"
+        )
     if twice:
         raise ValueError(
-            f"parameters {tuple(params)} give the result two columns {twice}: rename the parameter "
-            f"(taken are {[c.name for c in RESULT_COLUMNS if not c.per_param]})"
+            f"parameters {(*params, *derived)} give the result two columns {twice}: rename the "
+            "parameter, or what is derived (taken are "
+            f"{[c.name for c in RESULT_COLUMNS if '{' not in c.name]})"
         )
     stored = {METADATA_KEY: json.dumps(metadata).encode()} if metadata is not None else None
     return pa.schema(fields, metadata=stored)
@@ -135,6 +166,7 @@ def describe_model(model: Model, bounds: Mapping[str, tuple[float, float]]) -> d
         "constants": list(model.constants),
         "expression": model.expression,
         "bounds": {name: list(pair) for name, pair in bounds.items()},
+        "derived": dict(model.derived),
     }
 
 

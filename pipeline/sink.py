@@ -3,25 +3,24 @@
     out/part-00000.parquet      one part a partition
     out/_manyfit/job.json       what the job is, and its plan
     out/_manyfit/00000.json     the record of a committed partition
-    out/_manyfit/lock           held by the run that writes
+    out/_manyfit/lock           held by the run that writes (see `lock`)
 
 Names that begin with ``_`` or ``.`` are passed over by readers of Parquet data sets. Everything is
 written under such a temporary name in the same directory, flushed to the disk, and renamed.
 """
 
+import hashlib
 import json
 import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
-from .errors import SinkLockedError
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -46,6 +45,43 @@ class Sink:
         """Where the rows of a partition go."""
         return self.path / f"part-{index:05d}.parquet"
 
+    def part_bytes(self, index: int) -> int:
+        """Return the size of what a partition wrote.
+
+        Raises
+        ------
+        OSError
+            When it is not there.
+        """
+        return self.part(index).stat().st_size
+
+    def part_digest(self, index: int) -> str:
+        """Return a hash of what a partition wrote.
+
+        Raises
+        ------
+        OSError
+            When it is not there.
+        """
+        return file_digest(self.part(index))
+
+    def part_schema(self, index: int) -> pa.Schema:
+        """Return the schema of the rows that a partition wrote."""
+        return pq.read_schema(self.part(index))
+
+    def part_rows(
+        self, index: int, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that a partition wrote, or some of their columns, group by group."""
+        with pq.ParquetFile(self.part(index)) as parquet:
+            for group in range(parquet.num_row_groups):
+                table = parquet.read_row_group(group, columns=columns, use_threads=False)
+                yield from table.to_batches()
+
+    def strangers(self) -> list[str]:
+        """Return files that are in the way of results: they would be taken for such."""
+        return sorted(p.name for p in self.path.glob("*.parquet"))
+
     def record(self, index: int) -> Path:
         """Where the record of a partition goes."""
         return self.ledger / f"{index:05d}.json"
@@ -54,33 +90,10 @@ class Sink:
         """Write the path."""
         return str(self.path)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other runs out, and clear away what dead runs left half written.
-
-        The lock goes with the process, however it ends.
-
-        Raises
-        ------
-        SinkLockedError
-            When another run holds the lock.
-        """
-        self.ledger.mkdir(parents=True, exist_ok=True)
-        lock, owner = FileLock(self.ledger / "lock"), self.ledger / "owner.json"
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise SinkLockedError(
-                f"another run writes to {self.path} ({_owner(owner)}): wait until it has ended, or "
-                "choose another output directory"
-            ) from error
-        try:
-            self.clear_temporary()
-            write_json(owner, {"pid": os.getpid(), "host": socket.gethostname()})
-            yield
-        finally:
-            owner.unlink(missing_ok=True)
-            lock.release()
+    def discard(self, index: int) -> None:
+        """Remove the rows of a partition that is no more, and its record."""
+        self.part(index).unlink(missing_ok=True)
+        self.record(index).unlink(missing_ok=True)
 
     def clear_temporary(self) -> None:
         """Remove temporary files."""
@@ -95,9 +108,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}{TEMPORARY_SUFFIX}")
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -117,16 +130,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _flush(path: Path) -> None:
+def file_digest(path: Path) -> str:
+    """Return a hash of the bytes of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def flush(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk before going on."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _owner(path: Path) -> str:
-    """Say who holds the lock, as far as is known."""
-    owner = read_json(path)
-    return f"process {owner.get('pid')} on {owner.get('host')}" if owner else "owner unknown"

@@ -59,6 +59,8 @@ class RunSummary:
         Curves fitted by this run.
     seconds
         How long it took.
+    kept
+        Input files that changed or are gone, and whose results are those of what they were.
     """
 
     curves: int
@@ -68,6 +70,7 @@ class RunSummary:
     failed: Mapping[int, str] = field(default_factory=dict)
     fitted: int = 0
     seconds: float = 0.0
+    kept: tuple[str, ...] = ()
 
     @property
     def fits_per_s(self) -> float:
@@ -90,4 +93,14 @@ class RunSummary:
         lines += [f"  {Status(code).name:<20} {n:>12,}" for code, n in sorted(self.counts.items())]
         failed = [f"  partition {i} failed: {why}" for i, why in sorted(self.failed.items())]
         more = [f"  ... and {len(failed) - 10} more failed"] if len(failed) > 10 else []
-        return "\n".join([*lines, *failed[:10], *more])
+        return "\n".join([*lines, *failed[:10], *more, *self.notes])
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the results should know, a line each."""
+        if not self.kept:
+            return []
+        more = f" ... and {len(self.kept) - 5} more" if len(self.kept) > 5 else ""
+        return [
+            f"kept       results of files as they were before: {', '.join(self.kept[:5])}{more}"
+        ]

@@ -2,7 +2,7 @@
 
 import pickle
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from ..solver.model import Model
 from ..solver.options import FitOptions
+from .arrays.sink import MapSink
 from .binding import Binding
 from .curves import Curves
 from .files import File
-from .ledger import Record, fingerprint
+from .ledger import Record
 from .lists import list_curves
 from .plan import Partition
-from .reading import read_rows
+from .reading import BATCH_BYTES, read_rows
 from .rows import row_curves, whole_curves
 from .sink import Sink, written_whole
 from .table import count_status, fit_rows
@@ -31,18 +32,35 @@ GROUP_BYTES = 16_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What every partition of a job has in common; with a partition, the work of one task."""
+class Assignment:
+    """A partition, and all that belongs to it alone: what one task gets.
 
-    settings: str
-    files: tuple[File, ...]
+    Attributes
+    ----------
+    partition
+        Which rows.
+    fingerprint
+        Of them and of how they are fitted (see `ledger`).
+    files
+        The files that have them, by position.
+    """
+
+    partition: Partition
+    fingerprint: str
+    files: Mapping[int, File]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What every partition of a job has in common; with an assignment, the work of one task."""
+
     binding: Binding
     model: Model
     options: FitOptions
     schema: pa.Schema
     sink: Sink
 
-    def run(self, partition: Partition) -> Record:
+    def run(self, given: Assignment) -> Record:
         """Fit the curves of a partition, write their rows, and commit.
 
         A partition that is committed already, by a worker that was thought dead, is left as it is.
@@ -52,25 +70,54 @@ class Task:
         Exception
             Whatever reading, fitting or writing raises: the partition is not committed.
         """
-        begun = perf_counter()
-        name = fingerprint(self.settings, self.files, partition)
+        begun, partition = perf_counter(), given.partition
         done = Record.read(self.sink, partition.index)
-        if done is not None and done.fingerprint == name:
+        if done is not None and done.fingerprint == given.fingerprint:
             return done
-        batches = read_rows(self.files, partition, self.binding.columns)
-        curves = as_curves(batches, self.binding, partition.first_curve)
+        curves = read_curves(given.files, partition, self.binding)
         rows = (fit_rows(c, self.model, self.options, self.schema) for c in curves)
-        counts = write_part(self.sink.part(partition.index), rows, self.schema, partition.curves)
+        counts = self._write(partition, rows)
         record = Record(
-            fingerprint=name,
+            fingerprint=given.fingerprint,
             index=partition.index,
             curves=partition.curves,
             counts=counts,
             seconds=round(perf_counter() - begun, 3),
-            n_bytes=self.sink.part(partition.index).stat().st_size,
+            n_bytes=self.sink.part_bytes(partition.index),
+            part_digest=self.sink.part_digest(partition.index),
         )
         record.write(self.sink)
         return record
+
+    def _write(self, partition: Partition, rows: Iterable[pa.RecordBatch]) -> dict[int, int]:
+        """Write the rows of a partition, and return how many have which status."""
+        if isinstance(self.sink, MapSink):
+            from .arrays.maps import write_maps  # noqa: PLC0415 - loads zarr
+
+            tiles = [piece.file for piece in partition.slices]
+            return write_maps(self.sink, partition.index, tiles, rows, self.binding)
+        return write_part(self.sink.part(partition.index), rows, self.schema, partition.curves)
+
+
+def read_curves(
+    files: Mapping[int, File],
+    partition: Partition,
+    binding: Binding,
+    batch_bytes: int = BATCH_BYTES,
+) -> Iterator[Curves]:
+    """Read the curves of a partition in batches of bounded size, wherever they lie.
+
+    Raises
+    ------
+    OSError
+        When a file is not what it was when the data set was opened, or cannot be read.
+    """
+    if binding.layout.grid is not None:
+        from .arrays.reading import read_tiles  # noqa: PLC0415 - loads zarr
+
+        return read_tiles(files, partition, binding, batch_bytes)
+    batches = read_rows(files, partition, binding.selection)
+    return as_curves(batches, binding, partition.first_curve)
 
 
 def as_curves(batches: Iterable[pa.RecordBatch], binding: Binding, first: int) -> Iterator[Curves]:
@@ -141,9 +188,9 @@ def _writing(schema: pa.Schema) -> dict[str, Any]:
     return {"compression": "snappy", "use_dictionary": plain}
 
 
-def run_partition(payload: bytes, partition: Partition) -> Record:
+def run_partition(payload: bytes, given: Assignment) -> Record:
     """Run one task of the job that was pickled by `packed`; what Dask calls on a worker."""
-    return _unpacked(payload).run(partition)
+    return _unpacked(payload).run(given)
 
 
 @lru_cache(maxsize=8)

@@ -11,6 +11,7 @@ from .curves import (
     Floats,
     constant_values,
     curve_ids,
+    kept_columns,
     numbers,
     one_row,
     per_curve,
@@ -35,6 +36,7 @@ def wide_curves(batch: pa.RecordBatch, binding: Binding, first: int) -> Curves:
         sigma=None if layout.sigma is None else _arranged(layout.sigma, batch, shape),
         p0=start_values(batch, binding),
         constants=constant_values(batch, binding),
+        keep=kept_columns(batch, binding),
     )
 
 

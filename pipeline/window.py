@@ -11,7 +11,7 @@ from distributed.client import ClosedClientError
 
 from .cluster import threads_of
 from .errors import ClusterError
-from .plan import Partition
+from .task import Assignment
 
 TASKS_PER_THREAD = 3
 """One that runs, and enough in wait that no thread is idle while the next is sent."""
@@ -19,12 +19,12 @@ TASKS_PER_THREAD = 3
 
 def run_window(
     client: Any,
-    work: Callable[[bytes, Partition], Any],
+    work: Callable[[bytes, Assignment], Any],
     payload: bytes,
-    partitions: Iterable[Partition],
+    assignments: Iterable[Assignment],
     retries: int,
-) -> Iterator[tuple[Partition, Any]]:
-    """Run ``work(payload, partition)`` on the workers; yield results or exceptions as they come.
+) -> Iterator[tuple[Assignment, Any]]:
+    """Run ``work(payload, assignment)`` on the workers; yield results or exceptions as they come.
 
     The threads are counted again at every turn, so workers that come late get work. Results are
     released at once; what is in flight when the iteration is left is cancelled.
@@ -34,29 +34,29 @@ def run_window(
     ClusterError
         When the scheduler goes away.
     """
-    waiting, run = iter(partitions), uuid4().hex[:8]
-    flying: dict[str, tuple[Any, Partition]] = {}
+    waiting, run = iter(assignments), uuid4().hex[:8]
+    flying: dict[str, tuple[Any, Assignment]] = {}
     ended: Any = as_completed(  # type: ignore[no-untyped-call]
         with_results=True, raise_errors=False, loop=client.loop
     )
 
     def top_up() -> None:
         room = max(0, TASKS_PER_THREAD * threads_of(client) - len(flying))
-        for partition in islice(waiting, room):
-            key = f"manyfit-{run}-{partition.index}"
-            future = client.submit(work, payload, partition, key=key, pure=False, retries=retries)
-            flying[key] = future, partition
+        for given in islice(waiting, room):
+            key = f"manyfit-{run}-{given.partition.index}"
+            future = client.submit(work, payload, given, key=key, pure=False, retries=retries)
+            flying[key] = future, given
             ended.add(future)
 
     try:
         top_up()
         while flying:
             future, result = next(ended)
-            _, partition = flying.pop(future.key)
+            _, given = flying.pop(future.key)
             outcome = _outcome(future, result)
             future.release()
             top_up()
-            yield partition, outcome
+            yield given, outcome
     except (OSError, CancelledError, ClosedClientError) as error:
         raise ClusterError(
             "the scheduler is gone, and with it all tasks that were not done. What is committed "

@@ -5,6 +5,8 @@
     specs           the small notations of options: a=1,b=2  0:5:50  a=0:10  time=t
     models          a model from its spec, and the list of models
     fit             one run of a fit: prepared, checked, then done with progress
+    plan            what a run would do, and what memory and time it takes
+    verify          whether results are what the ledger and the input say
     first_curves    do x and sigma go with y at all
     progress        what is seen while a run goes on
     tables          plain text tables

@@ -43,7 +43,8 @@ def main() -> None:
     required=True,
     metavar="MODEL",
     help="A model of the library, such as gaussian or polynomial:3 (`manyfit models` lists them), "
-    "a formula such as 'a*exp(-b*x) + c', or module:function.",
+    "several, such as 'gaussian(prefix=g1_) + gaussian(prefix=g2_) + linear()', a formula such as "
+    "'a*exp(-b*x) + c', or module:function.",
 )
 @click.option(
     "--out",
@@ -51,7 +52,9 @@ def main() -> None:
     required=True,
     type=_PATH,
     metavar="DIR",
-    help="Where results go. Run again on the same directory, the job goes on where it was left.",
+    help="Where results go: a directory of Parquet files; or, if the name ends in .zarr, maps with "
+    "the dimensions of Zarr input. Run again on the same directory, the job goes on where it was "
+    "left.",
 )
 @click.option(
     "--x",
@@ -73,7 +76,17 @@ def main() -> None:
     "a point. Default: y.",
 )
 @click.option(
+    "--axis",
+    multiple=True,
+    metavar="DIM",
+    help="Zarr: dimension along which a curve runs; several for a model of several predictors. "
+    "Default: the only one that y shares with x, or the last of two.",
+)
+@click.option(
     "--sigma", metavar="COLUMN", help="Column of the standard deviation of y, or one number."
+)
+@click.option(
+    "--mask", metavar="ARRAY", help="Zarr: array that is not zero where a point is left out."
 )
 @click.option(
     "--absolute-sigma",
@@ -112,6 +125,27 @@ def main() -> None:
     help="Column, or number, of an argument of the model that is not fitted.",
 )
 @click.option(
+    "--tie",
+    multiple=True,
+    metavar="'c = 2*a'",
+    help="A parameter that is not fitted but follows from others, by an expression of these.",
+)
+@click.option(
+    "--derive",
+    multiple=True,
+    metavar="'h = log(2)/b'",
+    help="A quantity to be worked out from the parameters, with its standard error.",
+)
+@click.option(
+    "--where",
+    metavar="CONDITION",
+    help="Which rows to take, such as \"plate == 'A1' and dose > 3\": comparisons, in [...], "
+    "is None, and, or, not.",
+)
+@click.option(
+    "--keep", multiple=True, metavar="COLUMN,...", help="Columns to carry through to the result."
+)
+@click.option(
     "--nan-policy",
     type=click.Choice(["omit", "propagate", "raise"]),
     default="omit",
@@ -146,6 +180,14 @@ def main() -> None:
     help="The most evaluations of the model a curve. Default: MINPACK's.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["auto", "simd", "reference"]),
+    default="auto",
+    show_default=True,
+    help="simd: compiled, for models that are a formula. reference: NumPy, calls the function of "
+    "the model as it is. auto: the fastest that can do the model.",
+)
+@click.option(
     "--workers",
     type=int,
     metavar="N",
@@ -162,19 +204,27 @@ def main() -> None:
     show_default=True,
     help="How often a partition that fails is tried again.",
 )
-@click.option("--plan", is_flag=True, help="Check everything, print what would be done, and stop.")
+@click.option(
+    "--on-changed",
+    type=click.Choice(["refit", "keep"]),
+    help="What to do if input files changed or are gone since they were fitted: fit them again and "
+    "drop the curves of those gone, or keep the results there are. Default: refuse.",
+)
+@click.option("--plan", is_flag=True, help="The same as `manyfit plan`.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 def fit(*, plan: bool, quiet: bool, **options: Any) -> None:
-    """Fit a model to every curve in DATA: Parquet files, directories or globs."""
+    """Fit a model to every curve in DATA: Parquet files, directories or globs; or a Zarr group.
+
+    In a Zarr group a column is an array: of the dimensions of y, or of some of them.
+    """
+    if plan:
+        _plan(options)
+        return
     with misuse():
         from .fit import Request, exit_of, prepare, report
         from .progress import shown
 
         job = prepare(Request(**options))
-        described = job.describe() if plan else ""
-    if plan:
-        click.echo(described)
-        return
     with stopped(), shown(sys.stderr, quiet=quiet) as progress:
         summary = job.run(progress)
     if not quiet or summary.failed:
@@ -295,6 +345,54 @@ def show(result: Path, worst: int, truth: str | None) -> None:
         from .show.report import show_result
 
         click.echo(show_result(result, n_worst=worst, truth=truth))
+
+
+@main.command(epilog=_CODES, params=[p for p in fit.params if p.name not in {"plan", "quiet"}])
+def plan(**options: Any) -> None:
+    """Say what `manyfit fit` with these options would do, and what memory and time it takes.
+
+    Everything is checked, a few hundred curves are fitted, and nothing is written.
+    """
+    _plan(options)
+
+
+def _plan(options: dict[str, Any]) -> None:
+    """Print the plan of a fit."""
+    with stopped(), misuse():
+        from .fit import Request, prepare
+        from .plan import describe_plan
+
+        click.echo(describe_plan(prepare(Request(**options))))
+
+
+@main.command(epilog=_CODES)
+@click.argument("result", type=_PATH)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="DATA",
+    help="The input, as it was given to `manyfit fit`: is it what was planned, and does each curve "
+    "of it have its row?",
+)
+def verify(result: Path, data: tuple[str, ...]) -> None:
+    """Read everything in the directory RESULT again and compare it with its ledger."""
+    with misuse():
+        from .verify import run_verify
+
+        text, code = run_verify(result, data)
+    click.echo(text)
+    raise click.exceptions.Exit(code)
+
+
+@main.command(epilog=_CODES)
+@click.argument("result", type=_PATH)
+@click.option("--force", is_flag=True, help="Break the lock even if its run seems to be alive.")
+def unlock(result: Path, *, force: bool) -> None:
+    """Remove the lock of a dead run from the directory RESULT, and say whose it was."""
+    with stopped(), misuse():
+        from ..pipeline import lock, sink
+
+        click.echo(lock.unlock(sink.Sink(result), force=force))
 
 
 @main.command()

@@ -6,6 +6,7 @@ An error is translated only where it is known to be the caller's (`misuse`) or t
 
 import signal
 import types
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -24,6 +25,7 @@ class Exit(IntEnum):
     MISUSE = 2
     PARTIAL = 3
     STOPPED = 4
+    UNSOUND = 5
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -37,9 +39,11 @@ _MEANINGS = {
     Exit.COMPLETE: "Complete. Fits that did not converge are results, and have their status.",
     Exit.DEFECT: "An unexpected error, with a traceback: please report it.",
     Exit.MISUSE: "Misuse or bad input, found before any work was begun; the message says what.",
-    Exit.PARTIAL: "Complete, but some partitions failed and are listed; run again to retry them.",
+    Exit.PARTIAL: "Some partitions failed, or are not there yet, and are listed; run again to fit "
+    "them. The others are complete.",
     Exit.STOPPED: "Stopped: the output is in use, the cluster was lost, or a disk failed. What was "
     "done is kept; run again to go on.",
+    Exit.UNSOUND: "Verified, and not as it should be: results or input differ from the ledger.",
     Exit.INTERRUPTED: "Interrupted (SIGINT). What was done is kept; run again to go on.",
     Exit.TERMINATED: "Terminated (SIGTERM). What was done is kept; run again to go on.",
 }
@@ -85,11 +89,13 @@ def misuse() -> Iterator[None]:
 def stopped() -> Iterator[None]:
     """Turn what ends a run early into one message and exit code 2, 4, 130 or 143.
 
-    While it lasts, SIGTERM ends a run as SIGINT does: in order.
+    While it lasts, SIGTERM ends a run as SIGINT does: in order; and a warning is a message, too.
     """
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _show
+            yield
     except JobError as error:
         raise Failure(_text(error), Exit.MISUSE) from error
     except (ClusterError, SinkLockedError, OSError) as error:
@@ -100,6 +106,11 @@ def stopped() -> Iterator[None]:
         raise Failure("interrupted; run again to go on", Exit.INTERRUPTED) from error
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _show(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    """Write a warning to standard error, without a line of our source."""
+    click.echo(f"manyfit: warning: {message}", err=True)
 
 
 def _terminate(_signum: int, _frame: types.FrameType | None) -> NoReturn:

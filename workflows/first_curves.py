@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ..pipeline.binding import Binding
 from ..pipeline.dataset import Dataset
+from ..pipeline.plan import Partition, Slice
+from ..pipeline.reading import read_rows
+from ..pipeline.selection import Selection
 from ..pipeline.sources import PerPoint, Shared, Source
 
 LOOKED_AT = 1 << 12
@@ -53,10 +55,14 @@ def _lists(binding: Binding) -> Iterator[tuple[str, Source]]:
 
 def _first_rows(dataset: Dataset, columns: list[str]) -> pa.RecordBatch:
     """Read the first rows that there are."""
-    first = dataset.files[dataset.blocks[0].file]
-    with pq.ParquetFile(first.path) as parquet:
-        batches = parquet.iter_batches(LOOKED_AT, columns=columns, use_threads=False)
-        return next(batch for batch in batches if batch.num_rows)
+    first = dataset.blocks[0]
+    rows = min(first.rows, LOOKED_AT)
+    piece = Slice(first.file, first.row, first.row + rows)
+    n_bytes = first.n_bytes * rows // first.rows
+    partition = Partition(index=0, slices=(piece,), first_curve=0, curves=0, n_bytes=n_bytes)
+    selection = Selection(columns=tuple(columns), hive=dataset.hive, where=dataset.where)
+    batches = read_rows({first.file: dataset.files[first.file]}, partition, selection)
+    return next(batches)
 
 
 def _values(batch: pa.RecordBatch, source: Source) -> Lengths:

@@ -1,6 +1,6 @@
 """One run of a fit: what was asked for is read and checked, then done with progress.
 
-    Request -> FitJob -> plan, or a run and its summary
+    Request -> FitJob -> a plan (see `plan`), or a run and its summary
 
 `prepare` opens the data and binds them to the model, so that whatever is wrong with either is found
 before a worker starts.
@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..pipeline.cluster import default_workers
 from ..pipeline.columns import Columns
 from ..pipeline.dataset import Dataset, open_dataset
 from ..pipeline.errors import ClusterError, SinkLockedError
-from ..pipeline.plan import plan_dataset
+from ..pipeline.revision import OnChanged
 from ..pipeline.run import fit_dataset
 from ..pipeline.summary import Progress, RunSummary
 from ..solver.model import Model
-from ..solver.options import TOLERANCE, FitOptions, NanPolicy
+from ..solver.options import TOLERANCE, Engine, FitOptions, NanPolicy
 from ..solver.status import Status
 from . import specs
 from .exits import Exit, JobError
 from .first_curves import check_lengths
-from .models import resolve_model
+from .models import resolve_model, with_expressions
 from .progress import Report, duration
 from .simulate.recipe import METADATA_KEY
 
@@ -44,7 +43,9 @@ class Request:
     x: tuple[str, ...] = ()
     x_values: tuple[str, ...] = ()
     y: str | None = None
+    axis: tuple[str, ...] = ()
     sigma: str | None = None
+    mask: str | None = None
     absolute_sigma: bool = False
     curve_id: str | None = None
     layout: str | None = None
@@ -52,15 +53,21 @@ class Request:
     bounds: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
+    tie: tuple[str, ...] = ()
+    derive: tuple[str, ...] = ()
+    where: str | None = None
+    keep: tuple[str, ...] = ()
     nan_policy: NanPolicy = "omit"
     ftol: float = TOLERANCE
     xtol: float = TOLERANCE
     gtol: float = 0.0
     maxfev: int = 0
+    engine: Engine = "auto"
     workers: int | None = None
     scheduler: str | None = None
     partition_size: str | None = None
     retries: int = 2
+    on_changed: OnChanged = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,7 @@ class FitJob:
     n_workers: int | None
     partition_bytes: int | None
     retries: int
+    on_changed: OnChanged
 
     def run(self, progress: Report) -> RunSummary:
         """Fit every curve that is not fitted yet.
@@ -117,24 +125,8 @@ class FitJob:
             progress=progress,
             partition_bytes=self.partition_bytes,
             retries=self.retries,
+            on_changed=self.on_changed,
         )
-
-    def describe(self) -> str:
-        """Say what would be done: the data, the model and its inputs, the partitions."""
-        threads = self.n_workers or default_workers()
-        plan = plan_dataset(self.dataset, n_threads=threads, partition_bytes=self.partition_bytes)
-        binding = self.dataset.bind(self.model, self.options, self.p0)
-        formula = f": {self.model.expression}" if self.model.expression else ""
-        lines = [
-            f"data       {self.dataset}",
-            str(binding),
-            f"model      {self.model.name}{formula}; params {', '.join(self.model.params)}",
-            f"workers    {self.cluster or f'{threads} process(es) on this machine'}",
-            f"plan       {plan}",
-            f"results    {self.out}",
-        ]
-        each = dict.fromkeys(line for text in lines for line in text.splitlines())
-        return "\n".join(each)
 
 
 def prepare(request: Request) -> FitJob:
@@ -152,6 +144,7 @@ def prepare(request: Request) -> FitJob:
     columns = columns_of(request, start_columns)
     predictors = list(columns.x) if isinstance(columns.x, Mapping) else []
     model = resolve_model(request.model, predictors=predictors, constants=list(columns.constants))
+    model = with_expressions(model, request.tie, request.derive)
     options = options_of(request, model)
     dataset = open_dataset(list(request.data), columns)
     _check_layout(dataset, request.layout)
@@ -167,6 +160,7 @@ def prepare(request: Request) -> FitJob:
         n_workers=request.workers,
         partition_bytes=partition_bytes,
         retries=request.retries,
+        on_changed=request.on_changed,
     )
 
 
@@ -195,6 +189,10 @@ def columns_of(request: Request, start_columns: Mapping[str, str]) -> Columns:
         curve_id=request.curve_id,
         p0=start_columns,
         constants={name: specs.number_or_text(text) for name, text in constants.items()},
+        keep=specs.names(request.keep),
+        where=request.where,
+        axis=[name.strip() for text in request.axis for name in text.split(",")],
+        mask=request.mask,
     )
 
 
@@ -261,6 +259,7 @@ def options_of(request: Request, model: Model) -> FitOptions:
         xtol=request.xtol,
         gtol=request.gtol,
         maxfev=request.maxfev,
+        engine=request.engine,
     )
 
 
@@ -275,6 +274,7 @@ def report(job: FitJob, summary: RunSummary) -> str:
     rows = sorted(summary.counts.items(), key=lambda pair: -pair[1])
     lines += [f"  {Status(code).name:<18} {n:>12,}" for code, n in rows if n]
     lines += [f"partition {i} failed: {why}" for i, why in sorted(summary.failed.items())]
+    lines += summary.notes
     lines.append(f"results    {job.out}")
     lines.append(f"next       {next_command(job, summary)}")
     return "\n".join(lines)

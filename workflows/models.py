@@ -2,6 +2,7 @@
 
     gaussian            a model of the library
     polynomial:3        one with a whole number
+    gaussian() + ...    several: `solver.library.composed`
     mymodule:decay      a function or a `Model` of a Python module
     a*exp(-b*x) + c     a formula; what is no predictor, constant or function is a parameter
 
@@ -18,8 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..solver.library.composed import composed, is_composed
 from ..solver.library.registry import MODELS, get_model
 from ..solver.model import Model
+from . import specs
 from .tables import table
 
 _EXPRESSION = re.compile(r"[+*()^=\s]|^[^:]*[-/][^:]*$")
@@ -42,6 +45,8 @@ def resolve_model(
     ValueError
         When there is no such model, with the nearest names and the ways to give one.
     """
+    if is_composed(spec):
+        return composed(spec)
     if _EXPRESSION.search(spec):
         return Model.from_expression(spec, x=list(predictors) or "x", constants=constants)
     name, colon, attribute = spec.partition(":")
@@ -55,6 +60,25 @@ def resolve_model(
             f"--model {spec!r} is a {type(found).__name__}: expected a function or a manyfit Model"
         )
     return Model.from_function(found, x=list(predictors) or None, constants=tuple(constants))
+
+
+def with_expressions(model: Model, tie: Sequence[str], derive: Sequence[str]) -> Model:
+    """Return a model with ties and derived quantities, each a text such as ``c = 2*a``.
+
+    Raises
+    ------
+    ValueError
+        When a text is not name = expression, or the model cannot have it.
+    """
+    changes = (("--tie", tie, Model.tied), ("--derive", derive, Model.deriving))
+    for option, texts, change in changes:
+        if texts:
+            expressions = specs.expressions_by_name(texts, option)
+            try:
+                model = change(model, **expressions)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{option}: {error}") from error
+    return model
 
 
 def list_models() -> str:

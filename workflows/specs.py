@@ -4,6 +4,8 @@
     a=0:10,b=0:    ranges by name           `ranges_by_name`
     0:5:50         evenly spaced numbers    `grid`
     time=t         columns by name          `columns_by_name`
+    c = 2*a        expressions by name      `expressions_by_name`
+    plate,well     names                    `names`
 
 Each error names the option, what was given, what was expected, and an example.
 """
@@ -127,6 +129,26 @@ def columns_by_name(texts: Iterable[str], option: str) -> dict[str, str]:
     return dict(_pairs(texts, option, "name=column"))
 
 
+def expressions_by_name(texts: Iterable[str], option: str) -> dict[str, str]:
+    """Read ``c = 2*a``, one a text, into ``{"c": "2*a"}``.
+
+    Raises
+    ------
+    ValueError
+        When a text is not name = expression or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, separator, expression = (part.strip() for part in text.partition("="))
+        if not (separator and name and expression):
+            raise ValueError(
+                f"{option}: expected name = expression, such as 'c = 2*a', got {text!r}"
+            )
+        _once(name, found, option)
+        found[name] = expression
+    return found
+
+
 def grid(text: str, option: str) -> Floats:
     """Read numbers: ``start:stop:n`` evenly spaced, ``1,2,5`` a list, ``@file`` from a file.
 
@@ -181,6 +203,11 @@ def numbers(texts: Iterable[str], option: str) -> list[float]:
         When an item is no number.
     """
     return [number(item, option) for item in _items(texts)]
+
+
+def names(texts: Iterable[str]) -> list[str]:
+    """Read ``plate,well`` into names."""
+    return list(_items(texts))
 
 
 def number_or_text(text: str) -> float | str:

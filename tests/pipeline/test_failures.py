@@ -24,9 +24,12 @@ from manyfit.pipeline.results import read_result
 from manyfit.pipeline.run import fit_dataset
 from manyfit.pipeline.task import write_part
 from manyfit.solver.model import Model
+from manyfit.solver.options import FitOptions
 from manyfit.solver.status import Status
 
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
+AS_IT_IS = FitOptions(engine="reference")
+"""The function itself is called by the workers, and not its formula."""
 
 
 def test_a_worker_that_is_killed_is_not_missed(
@@ -84,6 +87,7 @@ def test_a_partition_that_kills_its_workers_is_listed_and_no_other(
         retries=retries,
         partition_bytes=4_000,
         progress=told.append,
+        options=AS_IT_IS,
     )
     assert list(summary.failed) == [2]
     assert summary.failed[2].startswith("KilledWorker")
@@ -150,6 +154,7 @@ def test_a_model_that_raises_on_some_curves_fails_their_partition(
         p0=START,
         cluster=client,
         partition_bytes=2600,
+        options=AS_IT_IS,
     )
     assert summary.failed == {2: "ZeroDivisionError: thirteen"}
 
@@ -216,7 +221,7 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_not_the_job(
     assert read_result(tmp_path / "out").num_rows == 600
 
 
-def test_a_model_that_cannot_be_pickled_is_said_so(
+def test_a_function_that_cannot_be_pickled_is_said_so(
     layouts: Any, values: Any, client: Any, tmp_path: Path
 ) -> None:
     with (tmp_path / "open").open("w") as stream:
@@ -229,7 +234,7 @@ def test_a_model_that_cannot_be_pickled_is_said_so(
         with pytest.raises(
             TypeError, match=r"model 'decay' cannot be sent to workers: .*open files"
         ):
-            fit_dataset(path, decay, tmp_path / "out", p0=START, cluster=client)
+            fit_dataset(path, decay, tmp_path / "out", p0=START, cluster=client, options=AS_IT_IS)
 
 
 def test_a_model_from_a_module_that_workers_do_not_have_travels(
@@ -243,8 +248,11 @@ def test_a_model_from_a_module_that_workers_do_not_have_travels(
     import my_models  # type: ignore[import-not-found]
 
     path = layouts.write("list", values[:9])
-    summary = fit_dataset(path, my_models.decay, tmp_path / "out", p0=START, cluster=client)
-    assert summary.fitted == 9
+    for name, options in (("formula", None), ("function", AS_IT_IS)):
+        summary = fit_dataset(
+            path, my_models.decay, tmp_path / name, p0=START, cluster=client, options=options
+        )
+        assert summary.fitted == 9
     assert "my_models" not in set().union(*client.run(lambda: set(sys.modules)).values())
 
 

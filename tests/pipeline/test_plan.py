@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 import manyfit
 from manyfit.pipeline import plan as planning
+from manyfit.pipeline.blocks import Block
 from manyfit.pipeline.columns import Columns
-from manyfit.pipeline.dataset import Block, Dataset, open_dataset
+from manyfit.pipeline.dataset import Dataset, open_dataset
 from manyfit.pipeline.layout import Layout
 from manyfit.pipeline.plan import Plan, plan_dataset
 
@@ -83,6 +85,44 @@ def test_a_plan_is_a_value(groups: list[tuple[int, int]]) -> None:
     assert plan == plan_dataset(dataset_of(groups), n_threads=3)
     assert pickle.loads(pickle.dumps(plan)) == plan
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+@given(GROUPS, st.integers(1_000_000, 1_000_000_000), st.randoms(use_true_random=False))
+def test_what_is_taken_back_is_planned_again_and_nothing_else(
+    groups: list[tuple[int, int]], partition_bytes: int, dice: Any
+) -> None:
+    dataset = dataset_of(groups)
+    plan = plan_dataset(dataset, partition_bytes=partition_bytes)
+    back = [p for p in plan.partitions if dice.random() < 0.4]
+    left = tuple(p for p in plan.partitions if p not in back)
+    retired = tuple(p.index for p in back)
+    reduced = replace(plan, partitions=left, retired=retired)
+    assert Plan.from_json(json.loads(json.dumps(reduced.to_json()))).retired == retired
+    again = plan_dataset(
+        dataset,
+        partition_bytes=partition_bytes // dice.choice([1, 2, 3]),
+        after=reduced,
+        again={s.file for p in back for s in p.slices},
+    )
+    slices = {p.index: p.slices for p in again.partitions}
+    assert all(slices[p.index] == p.slices for p in left)
+    covered = sorted((s.file, s.start, s.stop) for found in slices.values() for s in found)
+    whole = sorted((s.file, s.start, s.stop) for p in plan.partitions for s in p.slices)
+    assert merged(covered) == merged(whole)
+    indices = sorted([*slices, *again.retired])
+    assert indices == list(range(len(indices)))
+    assert again.n_curves == plan.n_curves
+
+
+def merged(rows: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Join rows that follow each other; rows that come twice stay apart."""
+    found: list[tuple[int, int, int]] = []
+    for file, start, stop in rows:
+        if found and found[-1][0] == file and found[-1][2] == start:
+            found[-1] = (file, found[-1][1], stop)
+        else:
+            found.append((file, start, stop))
+    return found
 
 
 @pytest.mark.parametrize("groups", [[(0, 1_000_000)], [(0, 100_000)] * 10, [(0, 10)] * 100_000])

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from manyfit.pipeline import run
 from manyfit.pipeline.errors import ClusterError
-from manyfit.pipeline.results import read_result
+from manyfit.pipeline.results import read_result, result_metadata
 from manyfit.solver.options import TOLERANCE
 from manyfit.workflows.cli import fit
 from manyfit.workflows.fit import Request
@@ -194,10 +194,36 @@ def test_a_model_that_cannot_travel_is_misuse(
         "    with LOCK:\n"
         "        return a + b * x\n"
     )
-    done = invoke("fit", lines, "-m", "locked:line", "-o", tmp_path / "out", "-q")
+    words = ["fit", lines, "-m", "locked:line", "-o", tmp_path / "out", "-q"]
+    done = invoke(*words, "--engine", "reference")
     assert done.exit_code == 2
     assert "TypeError: model 'line' cannot be sent to workers" in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_a_function_that_is_no_formula_is_fitted_with_a_warning_of_one_line(
+    tmp_path: Path, manyfit: Command, lines: Path
+) -> None:
+    (tmp_path / "odd.py").write_text(
+        "import numpy as np\n"
+        "def line(x, a, b):\n"
+        "    return np.array([a + b * t for t in x])\n"
+        "def straight(x, a, b):\n"
+        "    return a + b * x\n"
+    )
+    words = ["fit", lines, "--workers", 1, "-m"]
+    done = manyfit(*words, "odd:line", "-o", tmp_path / "odd", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = [text for text in done.stderr.splitlines() if "no formula can be read" in text]
+    assert len(told) == 1
+    assert told[0].startswith("manyfit: warning: no formula can be read from model 'line': odd.py")
+    done = manyfit(*words, "odd:straight", "-o", tmp_path / "straight", cwd=tmp_path)
+    assert "warning" not in done.stderr
+    assert result_metadata(tmp_path / "straight")["model"]["expression"] == "a + b*x"
+    done = manyfit(*words, "odd:line", "-o", tmp_path / "no", "--engine", "simd", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "manyfit: engine='simd' fits formulas, and no formula can be read" in done.stderr
+    assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -206,6 +232,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
 ) -> None:
     out = tmp_path / "out"
     words = ["fit", lines, "-m", "slow:line", "-o", out, "--workers", 1, "--partition-size", "1kB"]
+    words += ["--engine", "reference"]  # calls the function, which takes its time
     process = subprocess.Popen(
         [sys.executable, "-m", "manyfit.workflows", *map(str, words)],
         cwd=tmp_path,

@@ -9,9 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...pipeline.ledger import Record
-from ...pipeline.plan import Plan
-from ...pipeline.results import result_metadata
+from ...pipeline.results import open_job, open_sink, result_metadata
 from ...pipeline.sink import Sink, read_json
 
 
@@ -21,10 +19,10 @@ class Result:
 
     Attributes
     ----------
-    path
+    sink
         The output directory.
     parts
-        The files of the committed partitions, in the order of the input.
+        The committed partitions, in the order of the input.
     sizes
         Their numbers of curves.
     metadata
@@ -37,8 +35,8 @@ class Result:
         How many partitions have not been tried yet.
     """
 
-    path: Path
-    parts: tuple[Path, ...]
+    sink: Sink
+    parts: tuple[int, ...]
     sizes: tuple[int, ...]
     metadata: Mapping[str, Any]
     planned: int
@@ -55,16 +53,15 @@ class Result:
             When there are no results.
         """
         metadata = result_metadata(path)
-        sink = Sink(Path(path))
-        job = read_json(sink.job) or {}
-        plan = Plan.from_json(job["plan"])
-        done = [r for p in plan.partitions if (r := Record.read(sink, p.index)) is not None]
+        sink = open_sink(path)
+        job = open_job(sink)
+        plan, done = job.plan, list(job.committed(sink))
         others = {p.index for p in plan.partitions} - {r.index for r in done}
         errors = {i: (read_json(sink.record(i)) or {}).get("error") for i in sorted(others)}
         failed = {i: str(error) for i, error in errors.items() if error}
         return cls(
-            path=sink.path,
-            parts=tuple(sink.part(r.index) for r in done),
+            sink=sink,
+            parts=tuple(r.index for r in done),
             sizes=tuple(r.curves for r in done),
             metadata=metadata,
             planned=plan.n_curves,
@@ -78,20 +75,34 @@ class Result:
         return tuple(self.metadata["model"]["params"])
 
     @property
+    def derived(self) -> tuple[str, ...]:
+        """Names of the derived quantities."""
+        return tuple(self.metadata["model"].get("derived", ()))
+
+    @property
     def n_curves(self) -> int:
         """Curves in the parts."""
         return sum(self.sizes)
 
     def column(self, name: str) -> Any:
         """Return one column of numbers, (n_curves,)."""
-        return read_column(self.parts, name).to_numpy()
+        return self.arrow(name).to_numpy()
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """Return one column, group by group."""
+        return self._read(self.parts, name)
 
     def pick(self, name: str, rows: Sequence[int]) -> list[Any]:
         """Return the values of a column in some rows, reading only the parts where they are."""
         edges = np.cumsum([0, *self.sizes])
         where = np.searchsorted(edges, rows, side="right") - 1
-        read = {int(p): read_column([self.parts[p]], name) for p in np.unique(where)}
+        read = {int(p): self._read([self.parts[p]], name) for p in np.unique(where)}
         return [read[int(p)][int(i - edges[p])].as_py() for p, i in zip(where, rows, strict=True)]
+
+    def _read(self, parts: Sequence[int], name: str) -> pa.ChunkedArray:
+        """Return one column of some partitions."""
+        batches = (batch for index in parts for batch in self.sink.part_rows(index, [name]))
+        return pa.chunked_array([batch.column(0) for batch in batches])
 
 
 def read_column(files: Sequence[Path], name: str) -> pa.ChunkedArray:

@@ -21,7 +21,7 @@ class Spread:
     Attributes
     ----------
     name
-        The parameter, or "redchi".
+        The parameter or derived quantity, or "redchi".
     quantiles
         One number for each of `QUANTILES`; NaN where there is no value.
     stderr
@@ -54,7 +54,7 @@ class Summary:
     statuses, flags
         How many curves ended so, most first; without those that are not there.
     spreads
-        One a parameter and one of redchi, of the curves with success.
+        One a parameter or derived quantity and one of redchi, of the curves with success.
     worst
         Curves with success and the largest redchi, largest first.
     failures
@@ -99,7 +99,7 @@ def summarise(result: Result, *, n_worst: int = 5) -> Summary:
         statuses=tuple((Status(code), n) for code, n in _counts(status)),
         flags=tuple((f, n) for f in Flag if (n := int(np.count_nonzero(flags & f)))),
         spreads=(
-            *(_spread(result, p, success) for p in result.params),
+            *(_spread(result, name, success) for name in (*result.params, *result.derived)),
             _spread_of(redchi, success),
         ),
         worst=_odd(result, worst, status, redchi),
@@ -114,11 +114,11 @@ def _counts(codes: Any) -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: -pair[1])
 
 
-def _spread(result: Result, param: str, success: Bools) -> Spread:
-    """Sum up one parameter."""
-    values = result.column(param)[success]
-    stderr = result.column(f"{param}_stderr")[success]
-    return Spread(name=param, quantiles=_quantiles(values), stderr=_quantiles(stderr, [0.5])[0])
+def _spread(result: Result, name: str, success: Bools) -> Spread:
+    """Sum up one parameter or derived quantity."""
+    values = result.column(name)[success]
+    stderr = result.column(f"{name}_stderr")[success]
+    return Spread(name=name, quantiles=_quantiles(values), stderr=_quantiles(stderr, [0.5])[0])
 
 
 def _spread_of(redchi: Floats, success: Bools) -> Spread:

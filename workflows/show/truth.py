@@ -63,7 +63,7 @@ class Comparison:
     Attributes
     ----------
     qualities
-        One a parameter.
+        One a parameter, and one a derived quantity of known truth, such as a tied parameter.
     dof
         The median of the degrees of freedom, infinite if sigma was absolute.
     expected
@@ -101,7 +101,9 @@ def compare(result: Result, data: str) -> Comparison:
     success = (status >= 1) & (status <= 4)
     whole = success if kind is None else success & kind.is_null().to_numpy(zero_copy_only=False)
     dof = _dof(result, whole)
-    qualities = (_quality(result, files, name, rows, whole) for name in result.params)
+    known = (name for name in result.derived if TRUTH_PREFIX + name in columns)
+    names = (*result.params, *known)
+    qualities = (_quality(result, files, name, rows, whole) for name in names)
     return Comparison(
         qualities=tuple(qualities),
         dof=dof,
@@ -162,14 +164,14 @@ def _rows(result: Result, files: list[Path], data: str) -> Any:
     ValueError
         When a curve is not there.
     """
-    there, here = read_column(files, "curve_id"), read_column(result.parts, "curve_id")
+    there, here = read_column(files, "curve_id"), result.arrow("curve_id")
     if there.type == here.type and there.equals(here):
         return None
     rows = pc.index_in(here.cast(there.type), value_set=there.combine_chunks())
     if rows.null_count:
         lost = here.filter(rows.is_null())[0].as_py()
         raise ValueError(
-            f"{rows.null_count} curves of {str(result.path)!r} are not in {data!r}, the first is "
+            f"{rows.null_count} curves of {str(result.sink)!r} are not in {data!r}, the first is "
             f"{lost!r}: is this the data set that was fitted?"
         )
     return rows

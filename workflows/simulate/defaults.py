@@ -15,10 +15,12 @@ class Example:
 
 
 EXAMPLES: Mapping[str, Example] = {
+    "constant": Example((0, 10), {"c": 2}),
     "dose_response_4pl": Example((-9, -4), {"lo": 0.5, "hi": 10, "le": -6.5, "h": 1.2}),
     "exponential_decay": Example((0, 5), {"a": 2, "b": 1.5, "c": 0.5}),
     "exponential_decay:2": Example((0, 10), {"a1": 4, "b1": 2.5, "a2": 6, "b2": 0.4, "c": 0.5}),
     "gaussian": Example((0, 10), {"a": 2, "mu": 5, "s": 1, "c": 0.5}),
+    "linear": Example((0, 10), {"c": 0.5, "b": 2}),
     "logistic": Example((0, 12), {"c": 0.5, "K": 2, "r": 1.5, "tm": 6}),
     "lorentzian": Example((0, 10), {"a": 2, "mu": 5, "w": 1, "c": 0.5}),
     "power_law": Example((1, 10), {"a": 2, "b": 1.5}),

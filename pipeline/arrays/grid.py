@@ -1,0 +1,204 @@
+"""Tiles: how the curves of an n-dimensional array are divided. Pure.
+
+Every dimension of y is either a fit dimension, along which a curve runs, or a map dimension: each
+index of the map dimensions is one curve. A tile is a box of the map dimensions with all of the fit
+dimensions. Tiles are what a partition is made of, and each is one chunk of every map.
+
+A tile is whole chunks: so many that a task and a chunk of a map are worth their while. Where chunks
+that cut the fit dimensions have to be joined, or are very large, a tile is a part of that column of
+chunks, which is decoded once for each tile: memory is bounded by `TILE_BYTES`, and the work on one
+column is shared between workers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Self
+
+TILE_CURVES = 1 << 11
+"""Curves that a tile should have, if chunks are smaller than that."""
+
+MOST_CURVES = 1 << 17
+"""The most curves of a tile: their results are held until the tile is written."""
+
+TILE_BYTES = 32_000_000
+"""The most bytes of y, as stored, that are joined at a time."""
+
+Region = tuple[slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an array lies in y: the dimension of y that each of its dimensions is.
+
+    Attributes
+    ----------
+    dims
+        Positions of dimensions of y, in the order of the array.
+    stamp
+        A hash of what is stored, for arrays that feed a model; y is known by its tiles.
+    itemsize
+        Bytes of a stored number.
+    """
+
+    dims: tuple[int, ...]
+    stamp: str = ""
+    itemsize: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """How curves lie in arrays.
+
+    Attributes
+    ----------
+    dims, shape
+        Names and sizes of the dimensions of y.
+    fit
+        Positions of those along which a curve runs, rising.
+    tile
+        Shape of a tile, over the map dimensions.
+    arrays
+        Arrays that go with y, by name.
+    mask
+        The array that is not zero where a point does not count; None: there is none.
+    """
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    fit: tuple[int, ...]
+    tile: tuple[int, ...]
+    arrays: Mapping[str, Placed]
+    mask: str | None = None
+
+    @property
+    def map(self) -> tuple[int, ...]:
+        """Positions of the map dimensions."""
+        return tuple(k for k in range(len(self.shape)) if k not in self.fit)
+
+    @property
+    def map_dims(self) -> tuple[str, ...]:
+        """Names of the map dimensions."""
+        return tuple(self.dims[k] for k in self.map)
+
+    @property
+    def map_shape(self) -> tuple[int, ...]:
+        """Sizes of the map dimensions."""
+        return tuple(self.shape[k] for k in self.map)
+
+    @property
+    def fit_shape(self) -> tuple[int, ...]:
+        """Sizes of the fit dimensions."""
+        return tuple(self.shape[k] for k in self.fit)
+
+    @property
+    def n_points(self) -> int:
+        """Points of a curve."""
+        return prod(self.fit_shape)
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """How many tiles there are along each map dimension."""
+        return tuple(-(-n // t) for n, t in zip(self.map_shape, self.tile, strict=True))
+
+    @property
+    def n_tiles(self) -> int:
+        """How many tiles there are."""
+        return prod(self.tiles)
+
+    @property
+    def held_bytes(self) -> int:
+        """The most bytes of arrays that a task holds: a tile of each, and of one while it is read.
+
+        Neither what is decoded of one chunk nor what the solver needs is in it.
+        """
+        sizes = [self._tile_bytes(placed) for placed in self.arrays.values()]
+        return sum(sizes) + max(sizes, default=0)
+
+    def _tile_bytes(self, placed: Placed) -> int:
+        """Return the bytes that a tile has of an array, laid out with a row a curve."""
+        n_points = self.n_points if set(placed.dims) & set(self.fit) else 1
+        n_curves = prod(self.tile) if set(placed.dims) & set(self.map) else 1
+        return placed.itemsize * n_points * n_curves
+
+    def place(self, number: int) -> tuple[int, ...]:
+        """Return where a tile stands among the tiles; the last dimension runs fastest."""
+        place = []
+        for count in reversed(self.tiles):
+            number, k = divmod(number, count)
+            place.append(k)
+        return tuple(reversed(place))
+
+    def region(self, number: int) -> Region:
+        """Return the indices of the map dimensions that a tile has."""
+        sizes = zip(self.place(number), self.tile, self.map_shape, strict=True)
+        return tuple(slice(k * t, min((k + 1) * t, n)) for k, t, n in sizes)
+
+    def curves(self, number: int) -> int:
+        """Return how many curves a tile has."""
+        return prod(s.stop - s.start for s in self.region(number))
+
+    def name(self, number: int) -> str:
+        """Name a tile by its indices."""
+        pairs = zip(self.map_dims, self.region(number), strict=True)
+        return ", ".join(f"{dim} {s.start}:{s.stop}" for dim, s in pairs) or "all"
+
+    def within(self, dims: Sequence[int], region: Region) -> Region:
+        """Return the part of an array with some dimensions of y that goes with a map region."""
+        found = dict(zip(self.map, region, strict=True))
+        return tuple(found.get(k, slice(0, self.shape[k])) for k in dims)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return a grid from plain values, as JSON has them."""
+        arrays = {
+            name: Placed(tuple(p["dims"]), p["stamp"], p["itemsize"])
+            for name, p in value["arrays"].items()
+        }
+        tuples = {name: tuple(value[name]) for name in ("dims", "shape", "fit", "tile")}
+        return cls(**tuples, arrays=arrays, mask=value["mask"])
+
+    def __str__(self) -> str:
+        """Write the dimensions, and along which of them curves run."""
+        sizes = ", ".join(f"{d} {n}" for d, n in zip(self.dims, self.shape, strict=True))
+        along = ", ".join(self.dims[k] for k in self.fit)
+        tile = " x ".join(map(str, self.tile)) or "1"
+        mask = f", mask: {self.mask}" if self.mask else ""
+        return f"({sizes}), a curve along {along}{mask}, tiles of {tile} curves"
+
+
+def tile_shape(
+    shape: Sequence[int], chunks: Sequence[int], fit: Sequence[int], itemsize: int
+) -> tuple[int, ...]:
+    """Choose the shape of tiles, over the map dimensions.
+
+    Parameters
+    ----------
+    shape, chunks
+        Of y; the chunks are those that can be read by themselves.
+    fit
+        Positions of the fit dimensions.
+    itemsize
+        Bytes of a stored number.
+    """
+    others = [k for k in range(len(shape)) if k not in fit]
+    sizes = [max(1, shape[k]) for k in others]
+    tile = [min(chunks[k], n) for k, n in zip(others, sizes, strict=True)]
+    curve_bytes = max(1, itemsize * prod(shape[k] for k in fit))
+    most = max(1, min(MOST_CURVES, TILE_BYTES // curve_bytes))
+    for j in range(len(tile)):  # divide the slowest dimension first: what is left lies together
+        if prod(tile) > most:
+            tile[j] = _part(tile[j], -(-prod(tile) // most))
+    for j in reversed(range(len(tile))):
+        grown = min(TILE_CURVES, most) // prod(tile)
+        if grown > 1:
+            tile[j] = min(tile[j] * min(grown, -(-sizes[j] // tile[j])), sizes[j])
+    return tuple(tile)
+
+
+def _part(size: int, count: int) -> int:
+    """Divide a size into at least `count` parts, equal ones if that takes few more."""
+    if count >= size:
+        return 1
+    even = (size // k for k in range(count, min(2 * count, size) + 1) if size % k == 0)
+    return next(even, size // count)
