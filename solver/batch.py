@@ -248,21 +248,13 @@ def _data_status(slab: Slab, n_points: Ints, prepared: Prepared) -> Ints:
 def _solve_slab(slab: Slab, start: Floats, begun: Bools, prepared: Prepared, fit: BatchFit) -> None:
     """Solve a slab of curves that can be fitted; again curve by curve if the model needs it.
 
-    Curves that were `begun` by the other engine go on from there; those that it ended, with a
-    status, need a covariance only.
+    Curves that were `begun` by the other engine go on from where it stopped.
     """
     problem = prepared.problem(slab, start)
     x0 = start[:, prepared.free]
-    ended = begun & (fit.status[slab.rows] > 0)
     with np.errstate(all="ignore"):
         if not serves_batches(problem, x0):
             problem = replace(problem, alone=True)
-        if ended.any():
-            _write_covariances(slab.rows, problem, x0, np.flatnonzero(ended), prepared, fit)
-            on = np.flatnonzero(~ended)
-            slab, problem, x0, begun = slab.take(on), problem.take(on), x0[on], begun[on]
-        if not x0.size:
-            return
         solution = solve(problem, x0, prepared.rules)
         if not problem.alone and not _still_serves(problem, solution, x0):
             problem = replace(problem, alone=True)

@@ -31,10 +31,11 @@ from .simd.specification import Specification
 from .simd.starting import guesses
 from .trust_region import Tolerances
 
-_CHUNK_POINTS = 1 << 19
-"""Points of the curves that one call of the kernel fits: what it returns stays in the cache."""
-_LEAST_PIVOT = 1e-8
-"""Relative pivot of JᵀJ below which QR takes over: half of the inverse's digits are lost."""
+_CHUNK_POINTS, _CHUNK_CURVES = 1 << 19, 1 << 13
+"""What one call of the kernel fits at most: what it returns stays in the cache."""
+_LEAST_PIVOT = 1e-7
+"""Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
+search along the floor of a valley ends too early."""
 _LONG = 96
 """Curves with more points are fitted in lanes of one register, so that their points fit a cache;
 shorter ones in two, whose steps fill each other's pauses. The bits are the same."""
@@ -168,7 +169,7 @@ class Compiled:
         """Fit the curves `rows` of the points and write them to `places` of the result.
 
         Returns the places of the curves that are done. Of the others those that were begun have
-        their last iterate written, and MINPACK's status if only the covariance is missing, else 0.
+        their last iterate written, and status 0.
         """
         if not rows.size:
             return places
@@ -186,8 +187,7 @@ class Compiled:
         finished = finish(ends.params, ends.normal, held, scale, ends.yy, self.machine)
 
         reliable = finished.pivot >= _LEAST_PIVOT
-        converged = (ends.status >= 1) & (ends.status <= 4)
-        again = (ends.status == HANDED_OVER) | (converged & ~reliable)
+        done = reliable & (ends.status != HANDED_OVER)
         begun = np.isfinite(ends.rr)
         complete = ends.params
         if prepared.free.size < prepared.model.n_params:
@@ -195,11 +195,10 @@ class Compiled:
             complete[:, prepared.free] = ends.params
         if not begun.all():
             complete[~begun] = np.nan
-        fit.status[at] = np.where(again, 0, ends.status)
+        fit.status[at] = np.where(done, ends.status, 0)
         fit.params[at] = complete
         fit.cost[at] = np.where(begun, 0.5 * ends.rr, np.nan)
         fit.nfev[at], fit.njev[at] = ends.nfev * begun, ends.njev * begun
-        done = reliable & ~again
         fit.compiled[at] = done
         sure = done & ~finished.suspicious
         write_finished(fit, prepared, places, finished, held, sure)
@@ -334,6 +333,6 @@ def _curves_with(bad: Bools, curves: Curves) -> Bools:
 def _chunks(rows: Ints, length: Ints) -> Iterator[Ints]:
     """Part the rows so that each part has about as many points as fit a cache."""
     if rows.size:
-        points = np.cumsum(length[rows])
-        edges = np.arange(_CHUNK_POINTS, points[-1], _CHUNK_POINTS)
-        yield from np.split(rows, np.searchsorted(points, edges))
+        load = np.cumsum(np.maximum(length[rows], _CHUNK_POINTS // _CHUNK_CURVES))
+        edges = np.arange(_CHUNK_POINTS, load[-1], _CHUNK_POINTS)
+        yield from np.split(rows, np.searchsorted(load, edges))

@@ -104,10 +104,11 @@ def write_finished(
             cov[fit.dof[rows] == 0] = np.nan
             if held is not None:
                 _drop(cov, held, 0.0)
-    _put(prepared, fit.stderr, rows, stderr)
-    _put_cov(prepared, fit, rows, cov)
+    at = place_of(rows) if prepared.free.size == prepared.model.n_params else rows
+    _put(prepared, fit.stderr, at, stderr)
+    _put_cov(prepared, fit, at, cov)
     if held is not None:
-        _put(prepared, fit.at_bound, rows, held)
+        _put(prepared, fit.at_bound, at, held)
         fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
 
 
@@ -117,14 +118,16 @@ def scale_of(dof: npt.NDArray[np.int32], cost: Floats) -> Floats:
         return np.where(dof > 0, 2.0 * cost / dof, np.nan)
 
 
-def place_of(rows: Ints) -> Any:
+def place_of(rows: Any) -> Any:
     """Return ascending rows as a slice where they follow each other: no copy, no index."""
+    if isinstance(rows, slice):
+        return rows
     if rows.size and rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
 
 
-def _put(prepared: Prepared, target: Any, rows: Ints, values: Any) -> None:
+def _put(prepared: Prepared, target: Any, rows: Any, values: Any) -> None:
     """Write values of the free parameters into an array of all parameters."""
     if prepared.free.size == prepared.model.n_params:
         target[place_of(rows)] = values
@@ -132,7 +135,7 @@ def _put(prepared: Prepared, target: Any, rows: Ints, values: Any) -> None:
         target[np.ix_(rows, prepared.free)] = values
 
 
-def _put_cov(prepared: Prepared, fit: BatchFit, rows: Ints, cov: Floats) -> None:
+def _put_cov(prepared: Prepared, fit: BatchFit, rows: Any, cov: Floats) -> None:
     """Write covariances of the free parameters; the rows of the others are zero."""
     if prepared.free.size == prepared.model.n_params:
         fit.cov[place_of(rows)] = cov

@@ -197,8 +197,8 @@ def _newton(
     """Return Newton's change of the damping: excess / delta / (qᵀ (JᵀJ + par D²)⁻¹ q)."""
     q = [d * value for d, value in zip(D2, p, strict=True)]
     z = factors.forward(q)
-    curvature = dot(xp, factors.inverse, z, z) / (length * length)
-    return excess / delta / curvature
+    curvature = dot(xp, factors.inverse, z, z)  # of D p, not of its direction
+    return excess * length * length / (delta * curvature)
 
 
 def dot(xp: Any, weights: list[Any], a: list[Any], b: list[Any]) -> Any:

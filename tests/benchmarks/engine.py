@@ -1,4 +1,4 @@
-"""Fits a second of the engine beside loops over SciPy, on one core, taken in one run.
+"""Fits a second of the reference engine beside loops over SciPy, on one core, in one run.
 
 python -m tests.benchmarks.engine [--curves N] [--loop N] [NAME ...]
 
@@ -34,7 +34,7 @@ def seconds(work: Callable[[], object]) -> float:
 def ours(load: Workload, y: np.ndarray, *, exact: bool) -> BatchFit:
     """Fit all curves in one call, by the library's model where there is one."""
     if load.library is not None and exact:
-        return fit_curves(get_model(load.library), load.x, y, p0=load.start)
+        return fit_curves(get_model(load.library), load.x, y, p0=load.start, engine="reference")
     names = [f"p{j}" for j in range(len(load.truth))]
     predictors = [f"x{j}" for j in range(len(load.predictors))]
     model = Model(
@@ -44,7 +44,8 @@ def ours(load: Workload, y: np.ndarray, *, exact: bool) -> BatchFit:
         func=load.func,
         jac=load.jac if exact else None,
     )
-    return fit_curves(model, dict(zip(predictors, load.predictors, strict=True)), y, p0=load.start)
+    x = dict(zip(predictors, load.predictors, strict=True))
+    return fit_curves(model, x, y, p0=load.start, engine="reference")
 
 
 def leastsq_loop(load: Workload, y: np.ndarray, *, exact: bool) -> list[float]:

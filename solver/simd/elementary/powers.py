@@ -8,6 +8,7 @@ beyond 2**80 are as good as infinite. Right to 1.7 units in the last place.
 
 from functools import partial
 from math import inf, nan
+from typing import Any
 
 from llvmlite import ir
 
@@ -46,8 +47,8 @@ def _number(value: Vec | float) -> float | None:
     if not isinstance(value, Vec):
         return float(value)
     if isinstance(value.ir, ir.Constant) and isinstance(value.ir.constant, list):
-        first, *others = value.ir.constant
-        return float(first) if all(other == first for other in others) else None
+        lanes: list[Any] = [getattr(lane, "constant", lane) for lane in value.ir.constant]
+        return float(lanes[0]) if len(set(lanes)) == 1 else None
     return None
 
 
