@@ -161,7 +161,7 @@ def test_a_refit_that_is_killed_goes_on(
     with pytest.raises(KeyboardInterrupt):
         run(out, on_changed="refit", progress=stop)
     half = ids_of(out)  # what is there is there once, and nothing of what is gone
-    assert len(half) == len(set(half)) < 95
+    assert len(half) == len(set(half)) <= 95  # partitions under way may all have ended
     assert max(half) < 95
     run(out)  # the change is in the ledger: no need to say it again
     run(tmp_path / "fresh")
