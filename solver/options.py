@@ -49,7 +49,8 @@ class FitOptions:
         are a formula; ValueError for others. "auto": the fastest that can do the model. A plain
         function is called with symbols in place of arrays to read its formula, which gives it exact
         derivatives, too; one that is no formula is fitted by the reference engine, with a
-        `ModelWarning` that says why.
+        `ModelWarning` that says why. So are models with more than 16 parameters to fit, without
+        one: they take seconds to compile, which "simd" spends.
 
     Raises
     ------
