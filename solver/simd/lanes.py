@@ -262,10 +262,6 @@ class Lanes:
             return self.where(a, 1.0, 0.0)
         return Vec(self, self.builder.sitofp(a.ir, self.vector(DOUBLE)))
 
-    def to_integer(self, a: Vec) -> Vec:
-        """Return doubles that are whole and below 2**63 in size as integers."""
-        return Vec(self, self.builder.fptosi(a.ir, self.vector(INT64)))
-
     # Calls and parts
 
     def call(self, intrinsic: str, *args: Vec) -> Vec:
