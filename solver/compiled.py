@@ -19,19 +19,19 @@ import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints
 from .curves import Curves, Slab
-from .ends import place_of, scale_of, write_covariance, write_finished
+from .ends import place_of, put, put_cov, scale_of, write_covariance, write_flags
 from .library.recipe import Recipe
 from .minpack import Rules
 from .preparation import Prepared
 from .result import BatchFit
-from .simd.engine import Ends, Points, finish, run
+from .simd.engine import Ends, Finish, Points, finish, run
 from .simd.kernel import HANDED_OVER
 from .simd.machine import Machine, host
 from .simd.specification import Specification
 from .simd.starting import guesses
 from .trust_region import Tolerances
 
-_CHUNK_POINTS, _CHUNK_CURVES = 1 << 19, 1 << 13
+_CHUNK_POINTS, _CHUNK_CURVES = 1 << 19, 1 << 14
 """What one call of the kernel fits at most: what it returns stays in the cache."""
 _LEAST_PIVOT = 1e-7
 """Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
@@ -100,7 +100,6 @@ class Compiled:
             at = place_of(part)
             self.fit.n_points[at] = curves.length[at]
             self.fit.dof[at] = curves.length[at] - self.prepared.free.size
-            self.fit.flags[at] = 0
             left[self._fit_rows(points, part, part, start, ragged=ragged)] = False
         return left
 
@@ -172,52 +171,71 @@ class Compiled:
         prepared, fit = self.prepared, self.fit
         constants = tuple(c[:, 0] if len(c) == 1 else c[places, 0] for c in prepared.constants)
         task = _Task(self._specification(points, ragged=ragged), points, rows, constants)
-        ends = task.run(start, prepared.rules)
+        at = place_of(places)
+        direct = isinstance(at, slice) and prepared.free.size == prepared.model.n_params
+        ends = task.run(start, prepared.rules, self._room(at) if direct else None)
         self.compile_s.append(ends.compile_s)
         box = prepared.rules.box
         held = None if box is None else box.on_face(ends.params)
-        at = place_of(places)
         scale = np.ones(len(rows))
         if not prepared.options.absolute_sigma:
             scale = scale_of(fit.dof[at], 0.5 * ends.rr)
-        finished = finish(ends.params, ends.normal, held, scale, ends.yy, self.machine)
-
-        reliable = finished.pivot >= _LEAST_PIVOT
-        done = reliable & (ends.status != HANDED_OVER)
+        room = (fit.cov[at], fit.stderr[at]) if direct else None
+        finished = finish(ends.params, ends.normal, held, scale, ends.yy, self.machine, room)
+        if not direct:
+            self._scatter(places, start, ends, finished)
+        fit.cost[at] = 0.5 * ends.rr
         begun = np.isfinite(ends.rr)
-        complete = ends.params
-        if prepared.free.size < prepared.model.n_params:
-            complete = np.array(np.broadcast_to(start, (len(rows), prepared.model.n_params)))
-            complete[:, prepared.free] = ends.params
-        if not begun.all():
-            complete[~begun] = np.nan
-        fit.status[at] = np.where(done, ends.status, 0)
-        fit.params[at] = complete
-        fit.cost[at] = np.where(begun, 0.5 * ends.rr, np.nan)
-        fit.nfev[at], fit.njev[at] = ends.nfev * begun, ends.njev * begun
+        done = begun & (finished.pivot >= _LEAST_PIVOT) & (ends.status != HANDED_OVER)
         fit.compiled[at] = done
-        sure = done & ~finished.suspicious
-        write_finished(fit, prepared, places, finished, held, sure)
+        write_flags(fit, prepared, places, held)
         doubtful = np.flatnonzero(done & finished.suspicious)
         if doubtful.size:
-            self._put_to_the_test(task, places, complete, ends, held, doubtful)
+            self._put_to_the_test(task, places, ends, held, doubtful)
+        if done.all():
+            return places
+        self._leave(places[~done], begun[~done])
         ended: Ints = places[done]
         return ended
 
+    def _room(self, at: slice) -> Ends:
+        """Return the places of curves that follow each other, for the kernel to write to."""
+        fit = self.fit
+        return replace(
+            Ends.places(at.stop - at.start, self.prepared.free.size),
+            params=fit.params[at],
+            nfev=fit.nfev[at],
+            njev=fit.njev[at],
+            status=fit.status[at],
+        )
+
+    def _scatter(self, places: Ints, start: Floats, ends: Ends, finished: Finish) -> None:
+        """Write what the kernel could not write to its place by itself."""
+        fit, free = self.fit, self.prepared.free
+        complete = np.array(np.broadcast_to(start, (len(places), self.prepared.model.n_params)))
+        complete[:, free] = ends.params
+        fit.params[places] = complete
+        fit.nfev[places], fit.njev[places] = ends.nfev, ends.njev
+        fit.status[places] = ends.status
+        put(self.prepared, fit.stderr, places, finished.stderr)
+        put_cov(self.prepared, fit, places, finished.cov)
+
+    def _leave(self, rows: Ints, begun: Bools) -> None:
+        """Leave curves to the reference engine: with their last iterates, if they were begun."""
+        fit, lost = self.fit, rows[~begun]
+        fit.status[rows], fit.flags[rows], fit.at_bound[rows] = 0, 0, False
+        fit.cov[rows], fit.stderr[rows] = np.nan, np.nan
+        fit.params[lost], fit.cost[lost] = np.nan, np.nan
+        fit.nfev[lost], fit.njev[lost] = 0, 0
+
     def _put_to_the_test(
-        self,
-        task: "_Task",
-        places: Ints,
-        complete: Floats,
-        ends: Ends,
-        held: Bools | None,
-        doubtful: Ints,
+        self, task: "_Task", places: Ints, ends: Ends, held: Bools | None, doubtful: Ints
     ) -> None:
         """Write the covariances of curves with large standard errors, after a look at chi2."""
-        free = self.prepared.free
+        free, rows = self.prepared.free, places[doubtful]
 
         def chi2_at(some: Ints, params: Floats) -> Floats:
-            there = complete[doubtful[some]]
+            there = self.fit.params[rows[some]]
             there[:, free] = params
             return task.take(doubtful[some]).run(there, _AT_ONCE).rr
 
@@ -228,7 +246,7 @@ class Compiled:
         write_covariance(
             self.fit,
             self.prepared,
-            places[doubtful],
+            rows,
             params,
             plain.cov,
             held=on_bound,
@@ -272,13 +290,13 @@ class _Task:
         constants = tuple(c if len(c) == 1 else c[some] for c in self.constants)
         return _Task(self.specification, self.points, self.rows[some], constants)
 
-    def run(self, start: Floats, rules: Rules) -> Ends:
-        """Fit the curves from their start values, (len(rows) or 1, n_params)."""
+    def run(self, start: Floats, rules: Rules, room: Ends | None = None) -> Ends:
+        """Fit the curves from their start values, (len(rows) or 1, n_params); see `engine.run`."""
         bounded, scaled = self.specification.bounded, self.specification.scaled
         specification = self.specification
         if (bounded, scaled) != (rules.box is not None, rules.diag is not None):
             specification = replace(specification, bounded=False, scaled=False)
-        return run(specification, self.points, self.rows, start, self.constants, rules)
+        return run(specification, self.points, self.rows, start, self.constants, rules, room)
 
 
 def _as_they_lie(curves: Curves) -> tuple[Points, Bools]:

@@ -54,8 +54,8 @@ def undetermined_by_rise(
     data
         (n_curves,), the sum of squares of the (weighted) data.
     chi2_at
-        ``chi2_at(rows, params)`` gives chi2 of some of the curves at other parameters, (len(rows),
-        n_free).
+        ``chi2_at(rows, params)`` gives chi2 of some of the curves, which may be named repeatedly,
+        at other parameters, (len(rows), n_free).
     box
         Bounds, beyond which nothing is asked; or None.
 
@@ -66,18 +66,17 @@ def undetermined_by_rise(
     undetermined = np.zeros(params.shape, dtype=np.bool_)
     rise = np.maximum(rise, AUDIBLE * AUDIBLE * data)
     unit = np.sqrt(np.diagonal(cov_x, axis1=1, axis2=2))
-    suspicious = unit * np.sqrt(rise)[:, None] > SUSPICIOUS * np.abs(params)
-    for j in range(params.shape[1]):
-        rows = np.flatnonzero(suspicious[:, j])
-        if not rows.size:
-            continue
-        step = np.nan_to_num(cov_x[rows, :, j]) * (np.sqrt(rise[rows]) / unit[rows, j])[:, None]
-        for there in (params[rows] + step, params[rows] - step):
-            allowed = np.ones(rows.size, dtype=np.bool_)
-            if box is not None:
-                allowed = box.contains(there)
-            chi2 = chi2_at(rows, np.where(allowed[:, None], there, params[rows]))
-            share = (chi2 - 2.0 * cost[rows]) / rise[rows]
-            borne_out = (share >= 1 / _FACTOR) & (share <= _FACTOR)
-            undetermined[rows, j] |= allowed & ~borne_out
+    rows, columns = np.nonzero(unit * np.sqrt(rise)[:, None] > SUSPICIOUS * np.abs(params))
+    if not rows.size:
+        return undetermined
+    step = np.nan_to_num(cov_x[rows, :, columns])
+    step *= (np.sqrt(rise[rows]) / unit[rows, columns])[:, None]
+    there = np.concatenate([params[rows] + step, params[rows] - step])
+    both = np.concatenate([rows, rows])
+    allowed = np.ones(both.size, dtype=np.bool_) if box is None else box.contains(there)
+    chi2 = chi2_at(both, np.where(allowed[:, None], there, params[both]))
+    share = (chi2 - 2.0 * cost[both]) / rise[both]
+    borne_out = (share >= 1 / _FACTOR) & (share <= _FACTOR)
+    plus, minus = np.split(allowed & ~borne_out, 2)
+    undetermined[rows, columns] = plus | minus
     return undetermined

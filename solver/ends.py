@@ -10,7 +10,6 @@ from .arrays import Bools, Floats, Ints
 from .determinacy import undetermined_by_rise
 from .preparation import Prepared
 from .result import BatchFit
-from .simd.engine import Finish
 from .status import Flag
 
 
@@ -67,48 +66,28 @@ def write_covariance(
     fit.flags[rows[unclear.any(axis=1)]] |= np.uint8(Flag.UNDETERMINED)
     with np.errstate(invalid="ignore"):
         stderr = np.sqrt(variance)
-    _put(prepared, fit.stderr, rows, stderr)
-    _put(prepared, fit.undetermined, rows, unclear)
+    put(prepared, fit.stderr, rows, stderr)
+    put(prepared, fit.undetermined, rows, unclear)
     if held is not None:
-        _put(prepared, fit.at_bound, rows, held)
-    _put_cov(prepared, fit, rows, cov_x)
+        put(prepared, fit.at_bound, rows, held)
+    put_cov(prepared, fit, rows, cov_x)
 
 
-def write_finished(
-    fit: BatchFit,
-    prepared: Prepared,
-    rows: Ints,
-    finished: Finish,
-    held: Bools | None,
-    sure: Bools,
-) -> None:
-    """Write the covariances that the compiled engine made, of the curves that are `sure`.
+def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, held: Bools | None) -> None:
+    """Write which parameters are on a bound; flag that, and the lack of degrees of freedom.
 
     Parameters
     ----------
     fit, prepared, rows, held
         As in `write_covariance`.
-    finished
-        Of all of these curves.
-    sure
-        (n,), whose to write.
     """
-    cov, stderr = finished.cov, finished.stderr
-    if not sure.all():
-        rows, cov, stderr = rows[sure], cov[sure], stderr[sure]
-        held = None if held is None else held[sure]
+    at = place_of(rows)
     if not prepared.options.absolute_sigma:
-        spent = rows[fit.dof[place_of(rows)] == 0]
-        fit.flags[spent] |= np.uint8(Flag.NO_DOF)
-        if spent.size:
-            cov[fit.dof[rows] == 0] = np.nan
-            if held is not None:
-                _drop(cov, held, 0.0)
-    at = place_of(rows) if prepared.free.size == prepared.model.n_params else rows
-    _put(prepared, fit.stderr, at, stderr)
-    _put_cov(prepared, fit, at, cov)
+        spent = fit.dof[at] == 0
+        if spent.any():
+            fit.flags[rows[spent]] |= np.uint8(Flag.NO_DOF)
     if held is not None:
-        _put(prepared, fit.at_bound, at, held)
+        put(prepared, fit.at_bound, rows, held)
         fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
 
 
@@ -127,7 +106,7 @@ def place_of(rows: Any) -> Any:
     return rows
 
 
-def _put(prepared: Prepared, target: Any, rows: Any, values: Any) -> None:
+def put(prepared: Prepared, target: Any, rows: Any, values: Any) -> None:
     """Write values of the free parameters into an array of all parameters."""
     if prepared.free.size == prepared.model.n_params:
         target[place_of(rows)] = values
@@ -135,7 +114,7 @@ def _put(prepared: Prepared, target: Any, rows: Any, values: Any) -> None:
         target[np.ix_(rows, prepared.free)] = values
 
 
-def _put_cov(prepared: Prepared, fit: BatchFit, rows: Any, cov: Floats) -> None:
+def put_cov(prepared: Prepared, fit: BatchFit, rows: Any, cov: Floats) -> None:
     """Write covariances of the free parameters; the rows of the others are zero."""
     if prepared.free.size == prepared.model.n_params:
         fit.cov[place_of(rows)] = cov

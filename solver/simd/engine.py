@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -75,10 +75,10 @@ class Ends:
     nfev: npt.NDArray[np.int32]
     njev: npt.NDArray[np.int32]
     status: npt.NDArray[np.int8]
-    compile_s: float
+    compile_s: float = 0.0
 
     @classmethod
-    def places(cls, n_curves: int, n_free: int, compile_s: float) -> "Ends":
+    def places(cls, n_curves: int, n_free: int) -> "Ends":
         """Return room for the ends of `n_curves`."""
         return cls(
             np.empty((n_curves, n_free)),
@@ -88,7 +88,6 @@ class Ends:
             np.empty(n_curves, dtype=np.int32),
             np.empty(n_curves, dtype=np.int32),
             np.empty(n_curves, dtype=np.int8),
-            compile_s,
         )
 
 
@@ -99,6 +98,7 @@ def run(
     template: Floats,
     constants: tuple[Floats, ...],
     rules: Rules,
+    room: Ends | None = None,
 ) -> Ends:
     """Fit the curves `rows` and return their ends, in this order.
 
@@ -118,12 +118,14 @@ def run(
         (len(rows) or 1,) each.
     rules
         Tolerances, bounds and scales.
+    room
+        Where to write the ends: arrays in one piece. Default: new ones.
     """
     began = perf_counter()
     known = specification.key in _codes
     code = kernel(specification)
     compile_s = 0.0 if known else perf_counter() - began
-    ends = Ends.places(len(rows), len(specification.free), compile_s)
+    ends = Ends.places(len(rows), len(specification.free)) if room is None else room
     longest = int(points.length[rows].max(initial=0))
     scratch = np.empty(specification.buffers * longest * specification.width + 8)
     aligned = scratch[(-scratch.ctypes.data % 64) // 8 :]
@@ -166,7 +168,7 @@ def run(
         given[first : first + 2] = constant.ctypes.data, len(constant) > 1
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.addresses["fit"])
     call(given.ctypes.data)
-    return ends
+    return replace(ends, compile_s=compile_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ def finish(
     scale: Floats,
     data: Floats,
     machine: Machine,
+    room: tuple[Floats, Floats] | None = None,
 ) -> Finish:
     """Return the covariances of curves.
 
@@ -215,9 +218,11 @@ def finish(
         (n_curves,), the sum of squares of the data.
     machine
         What to compile for.
+    room
+        Where to write cov and stderr: arrays in one piece. Default: new ones.
     """
     count, n = params.shape
-    cov, stderr = np.empty((count, n, n)), np.empty((count, n))
+    cov, stderr = (np.empty((count, n, n)), np.empty((count, n))) if room is None else room
     pivot, suspicious = np.empty(count), np.zeros(count)
     if count:
         on_bound = np.zeros((count, n)) if held is None else held.astype(np.float64)

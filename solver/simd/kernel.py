@@ -10,6 +10,9 @@ A lane takes the next curve the moment its own is done, so lanes are never idle 
 and a hard curve holds nobody up. A new curve copies its points into the lane's column of the
 buffers and has its start values for a first trial, which is always kept.
 
+A step whose damping takes many trials would hold up all lanes, too: a lane that has not found its
+step when most have sits out until the next tick, and goes on there.
+
 A curve that the kernel cannot end as MINPACK would (values that are not finite) is handed over with
 its last iterate: status `HANDED_OVER`.
 """
@@ -25,13 +28,15 @@ from .lanes import DOUBLE, INT64, Lanes, Vec
 from .points import Data, Normal, normal_equations
 from .slots import Arguments, Slots
 from .specification import Argument, Specification
-from .step import Box, Step, bounded_step, dot, lm_step
+from .step import Box, Region, Step, bounded_step, dot, lm_step
 from .sums import Sums
 from .turnover import Turnover
 
 HANDED_OVER = 100
 """Status of a curve that the kernel leaves to the reference engine."""
 _RUNNING = 0
+_DAMPING_POINTS, _TICK_POINTS = 5, 5
+"""What one more damping costs, and the rest of a tick, in points."""
 
 
 def kernel_text(specification: Specification) -> str:
@@ -86,7 +91,7 @@ class _Kernel:
         builder.position_at_end(tick)
         longest = builder.phi(INT64)
         longest.add_incoming(length, turned)
-        self._propose()
+        self._propose(longest)
         trial = normal_equations(self._lanes, self._sums, self._leaf, self._data(longest))
         done = self._judge(trial)
         bits = builder.bitcast(done.ir, mask_type)
@@ -119,50 +124,59 @@ class _Kernel:
         lengths = self._slots.get("length") if spec.ragged else None
         return Data(y, predictors, spec.shared, weight, lengths, longest)
 
-    def _propose(self) -> None:
-        """Set the next trial of every lane that has one behind it."""
-        lanes = self._lanes
-        x, g, D2, A = (
-            self._slots.get_all("x"),
-            self._slots.get_all("g"),
-            self._slots.get_all("D2"),
-            self._slots.matrix(),
+    def _propose(self, longest: Any) -> None:
+        """Set the next trial of every lane that has one behind it and finds its step."""
+        lanes, slots = self._lanes, self._slots
+        x = slots.get_all("x")
+        region = Region(
+            slots.matrix(),
+            slots.get_all("g"),
+            slots.get_all("D2"),
+            slots.get("delta"),
+            slots.get("par"),
         )
-        delta, par, rr = self._slots.get("delta"), self._slots.get("par"), self._slots.get("rr")
-        fresh = self._slots.get("fresh") > 0
+        fresh = slots.get("fresh") > 0
         if self._spec.bounded:
-            step, target = bounded_step(lanes, A, g, D2, delta, par, x, self._box)
+            step, target = bounded_step(lanes, region, slots, x, self._box)
         else:
-            step = lm_step(lanes, A, g, D2, delta, par)
+            step = lm_step(lanes, region, slots, ~fresh, self._spared(longest))
             target = [a + b for a, b in zip(x, step.p, strict=True)]
-        starts = self._slots.get_all("trial")
-        self._slots.put_all(
+        starts = slots.get_all("trial")
+        slots.put_all(
             "trial", [lanes.where(fresh, a, b) for a, b in zip(starts, target, strict=True)]
         )
-        inverse = 1.0 / rr
-        prered, slope = self._promise(step, A, g, inverse)
-        self._slots.put("par", step.par)
-        self._slots.put("pnorm", lanes.sqrt(step.length2))
-        self._slots.put("inverse", inverse)
-        self._slots.put("prered", prered)
-        self._slots.put("slope", slope)
+        inverse = 1.0 / slots.get("rr")
+        prered, slope = self._promise(step, region, inverse)
+        slots.put("par", step.par)
+        slots.put("pnorm", step.length)
+        slots.put("inverse", inverse)
+        slots.put("prered", prered)
+        slots.put("slope", slope)
 
-    def _promise(
-        self, step: Step, A: dict[tuple[int, int], Vec], g: list[Vec], inverse: Vec
-    ) -> tuple[Vec, Vec]:
+    def _spared(self, longest: Any) -> Any:
+        """Return for how many lanes no further damping is tried in this tick.
+
+        To try one more costs every lane as much as some points do; a lane that sits the tick out
+        loses a pass over all of its points and the rest of the tick.
+        """
+        builder = self._builder
+        cost = INT64(self._spec.width * _DAMPING_POINTS)
+        return builder.udiv(cost, builder.add(longest, INT64(_TICK_POINTS)))
+
+    def _promise(self, step: Step, region: Region, inverse: Vec) -> tuple[Vec, Vec]:
         """Return the reduction that the linear model predicts, and its slope, relative to rᵀr.
 
         Without bounds pᵀ(JᵀJ)p = -pᵀJᵀr - par ‖D p‖², from the equation of the step.
         """
-        lanes = self._lanes
+        lanes, g = self._lanes, region.g
         slope = g[0] * step.p[0]
         for a, b in zip(g[1:], step.p[1:], strict=True):
             slope = lanes.fma(a, b, slope)
         if not self._spec.bounded:
-            damping = step.par * step.length2
+            damping = step.par * step.length * step.length
             return (damping - slope) * inverse, slope * inverse
         square = lanes.real(0.0)
-        for (i, j), value in A.items():
+        for (i, j), value in region.A.items():
             twice = value if i == j else 2.0 * value
             square = lanes.fma(twice * step.p[i], step.p[j], square)
         return -lanes.fma(2.0, slope, square) * inverse, slope * inverse
@@ -171,6 +185,7 @@ class _Kernel:
         """Keep the trial or not; return the lanes that are done."""
         lanes = self._lanes
         fresh, first = self._slots.get("fresh") > 0, self._slots.get("first") > 0
+        waits = self._slots.get("tried") > 0
         pnorm, delta = self._slots.get("pnorm"), self._slots.get("delta")
         judged = judge(
             lanes,
@@ -178,14 +193,15 @@ class _Kernel:
             prered=self._slots.get("prered"),
             slope=self._slots.get("slope"),
         )
-        delta, par = next_radius(
+        next_delta, par = next_radius(
             lanes,
             judged,
             delta=lanes.where(first, lanes.smaller(pnorm, delta), delta),
             par=self._slots.get("par"),
             pnorm=pnorm,
         )
-        took = accepted(judged) | fresh
+        delta = lanes.where(waits, delta, next_delta)
+        took = (accepted(judged) & ~waits) | fresh
         x = self._keep("x", took, self._slots.get_all("trial"))
         g = self._keep("g", took, trial.g)
         A = {
@@ -196,7 +212,7 @@ class _Kernel:
         rr = lanes.where(took, trial.rr, self._slots.get("rr"))
         self._slots.put("rr", rr)
         xnorm, delta, par = self._rescale(x, A, took, fresh, delta, par)
-        nfev = self._slots.get("nfev") + 1.0
+        nfev = self._slots.get("nfev") + lanes.where(waits, 0.0, lanes.real(1.0))
         status = termination(
             lanes,
             judged,
@@ -206,7 +222,7 @@ class _Kernel:
             gnorm=self._slots.get("orthogonal"),
             nfev=nfev,
         )
-        status = lanes.where(fresh, 0.0, status)
+        status = lanes.where(fresh | waits, 0.0, status)
         moved = took & (status == 0)
         self._slots.put("nfev", nfev)
         self._slots.put("njev", self._slots.get("njev") + lanes.to_real(moved))
@@ -276,15 +292,25 @@ class _Kernel:
         """
         lanes = self._lanes
         idle = self._box.held(x, g) if self._spec.bounded else None
-        within: list[Vec] = []
-        for bound in (self._tolerances.gtol, EPSILON):
+
+        def within(bound: Any, params: range) -> Vec:
             square = lanes.real(bound) * bound * rr
-            each = [g[j] * g[j] <= square * A[j, j] for j in range(self._n)]
-            if idle is not None:
-                each = [a | b for a, b in zip(each, idle, strict=True)]
-            every = each[0]
-            for more in each[1:]:
-                every = every & more
-            within.append(every)
-        self._slots.put("orthogonal", lanes.where(within[1], 0.0, lanes.real(1.0)))
-        return lanes.where(moved & within[0], float(Status.CONVERGED_GTOL), status)
+            every = lanes.real(1.0) > 0
+            for j in params:
+                small = g[j] * g[j] <= square * A[j, j]
+                every = every & (small if idle is None else small | idle[j])
+            return every
+
+        def look(_: list[Vec]) -> list[Vec]:
+            whole = range(self._n)
+            by_gtol = moved & within(self._tolerances.gtol, whole)
+            return [
+                lanes.where(by_gtol, float(Status.CONVERGED_GTOL), status),
+                lanes.where(within(EPSILON, whole), 0.0, lanes.real(1.0)),
+            ]
+
+        loosest = lanes.larger(self._tolerances.gtol, EPSILON)
+        likely = within(loosest, range(1))
+        status, orthogonal = lanes.when(likely, [status, lanes.real(1.0)], look)
+        self._slots.put("orthogonal", orthogonal)
+        return status

@@ -322,11 +322,15 @@ class Lanes:
         return merged
 
     def iterate(
-        self, state: list[Vec], body: Callable[[list[Vec]], tuple[list[Vec], Vec]]
+        self,
+        state: list[Vec],
+        body: Callable[[list[Vec]], tuple[list[Vec], Vec]],
+        spared: Any = None,
     ) -> list[Vec]:
         """Repeat ``state, again = body(state)``, once at least, while `again` holds in some lane.
 
-        The body must leave the lanes that do not take part as they are.
+        The body must leave the lanes that do not take part as they are. With `spared`, a scalar
+        integer, repeat while `again` holds in more lanes than that.
         """
         builder = self.builder
         before = builder.block
@@ -335,7 +339,10 @@ class Lanes:
         builder.position_at_end(head)
         phis = [builder.phi(value.ir.type) for value in state]
         new, again = body([Vec(self, phi) for phi in phis])
-        some = self.any(again)
+        if spared is None:
+            some = self.any(again)
+        else:
+            some = builder.icmp_unsigned(">", self.count(again), spared)
         end = builder.block
         after = builder.function.append_basic_block("iterate_done")
         builder.cbranch(some, head, after)
@@ -350,6 +357,11 @@ class Lanes:
         word = ir.IntType(self.width)
         packed = self.builder.bitcast(condition.ir, word)
         return self.builder.icmp_unsigned("!=", packed, ir.Constant(word, 0))
+
+    def count(self, condition: Vec) -> Any:
+        """Return in how many of the lanes the condition holds, a scalar 64-bit integer."""
+        packed = self.builder.bitcast(condition.ir, ir.IntType(self.width))
+        return self.builder.ctpop(self.builder.zext(packed, INT64))
 
     def narrowed(self, width: int) -> "Lanes":
         """Return an emitter for vectors of another width at the same place."""

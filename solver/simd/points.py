@@ -19,8 +19,9 @@ from .factors import Factors
 from .lanes import DOUBLE, INT64, Lanes, Vec
 from .sums import Sums
 
-UNROLL = 4
-"""Points at a time: what hides the latency of exp and its like behind other points."""
+TOGETHER = (4, 2, 1)
+"""Points at a time, as long as so many are left: their number hides the latency of exp and its like
+behind other points, to the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class _Part:
         lanes = self._whole.narrowed(self._whole.machine.register)
         totals = [lanes.real(0.0)] * self._sums.count
         i = ir.Constant(INT64, 0)
-        for together in (UNROLL, 1) if UNROLL > 1 else (1,):
+        for together in TOGETHER:
             loop = _Loop(self._whole, self._sums, self._leaf, self._data, self._first, together)
             i, totals = loop.emit(i, totals)
         return self._assembled(loop.coefficients(), totals)

@@ -1,37 +1,61 @@
 """The state of the curves in the lanes: vectors in memory, where single lanes can be written."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
 
 from .lanes import DOUBLE, INT64, Lanes, Vec
 from .specification import Argument, Specification
+from .step import SEARCH
 
 INT32 = ir.IntType(32)
 
 
-class Slots:
-    """Named vectors in the memory of a kernel; all doubles, whatever they mean.
+class Vectors:
+    """Named vectors in memory."""
+
+    def __init__(self, lanes: Lanes, names: Iterable[str]) -> None:
+        """Make room, all zero."""
+        self._lanes = lanes
+        self._pointers: dict[str, Any] = {}
+        for name in names:
+            place = lanes.builder.alloca(ir.ArrayType(DOUBLE, lanes.width))
+            place.align = 64
+            self._pointers[name] = lanes.builder.gep(place, [INT32(0), INT32(0)])
+        for name in self._pointers:
+            self.put(name, lanes.real(0.0))
+
+    def get(self, name: str) -> Vec:
+        """Return a vector."""
+        return self._lanes.load(self._pointers[name])
+
+    def put(self, name: str, value: Vec) -> None:
+        """Write a vector."""
+        self._lanes.store(value, self._pointers[name])
+
+    def lane(self, name: str, lane: Any) -> Any:
+        """Return a pointer to one lane of a vector."""
+        return self._lanes.builder.gep(self._pointers[name], [lane])
+
+
+class Slots(Vectors):
+    """The state of a kernel; all doubles, whatever they mean.
 
     x, trial, g, D2 (with the number of the parameter), A (with row and column): the point held, the
     one to be tried, Jᵀr, squared scales, JᵀJ. delta, par, xnorm: radius, damping, ‖D x‖. rr: rᵀr;
     inverse: 1/rr. pnorm, prered, slope: of the step to be tried. first: no step was taken yet.
     fresh: the trial is the start. active: the lane has a curve. orthogonal: 0 if the residuals are
     orthogonal to the Jacobian to machine precision. place: of the curve in the list. yy: Σ y².
+    tried, lowest, highest, excess, count: of a search for the damping that is under way (`SEARCH`).
     """
 
     def __init__(self, specification: Specification, lanes: Lanes) -> None:
-        """Make room, all zero, and no curve in any lane."""
-        self._lanes, self._n = lanes, len(specification.free)
+        """Make room, with no curve in any lane."""
+        self._n = len(specification.free)
         self.places = [(i, j) for i in range(self._n) for j in range(i + 1)]
-        self._pointers: dict[str, Any] = {}
-        names = self._names(specification)
-        for name in names:
-            place = lanes.builder.alloca(ir.ArrayType(DOUBLE, lanes.width))
-            place.align = 64
-            self._pointers[name] = lanes.builder.gep(place, [INT32(0), INT32(0)])
-        for name in names:
-            self.put(name, lanes.real(-1.0 if name == "place" else 0.0))
+        super().__init__(lanes, self._names(specification))
+        self.put("place", lanes.real(-1.0))
 
     def _names(self, specification: Specification) -> list[str]:
         graph, free = specification.graph, specification.free
@@ -41,6 +65,7 @@ class Slots:
             *("delta", "par", "xnorm", "rr", "inverse", "pnorm", "prered", "slope"),
             *("first", "fresh", "active", "orthogonal", "nfev", "njev", "status"),
             *("place", "length", "yy"),
+            *SEARCH,
             *(f"fixed {name}" for name in graph.params if name not in free),
             *(f"constant {name}" for name in graph.constants),
         ]
@@ -49,14 +74,6 @@ class Slots:
     def matrix_names(self) -> list[str]:
         """The names of the lower triangle of JᵀJ, by rows."""
         return [f"A{i},{j}" for i, j in self.places]
-
-    def get(self, name: str) -> Vec:
-        """Return a vector."""
-        return self._lanes.load(self._pointers[name])
-
-    def put(self, name: str, value: Vec) -> None:
-        """Write a vector."""
-        self._lanes.store(value, self._pointers[name])
 
     def get_all(self, kind: str) -> list[Vec]:
         """Return a vector a parameter."""
@@ -75,10 +92,6 @@ class Slots:
         """Write JᵀJ."""
         for (i, j), value in A.items():
             self.put(f"A{i},{j}", value)
-
-    def lane(self, name: str, lane: Any) -> Any:
-        """Return a pointer to one lane of a vector."""
-        return self._lanes.builder.gep(self._pointers[name], [lane])
 
 
 class Arguments:

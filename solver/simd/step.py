@@ -12,7 +12,7 @@ Source: Moré (1978), section 5; constants as in MINPACK-1's ``lmpar``.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 Lower = dict[tuple[int, int], Any]
 
@@ -84,20 +84,35 @@ def decomposed(xp: Any, A: Lower, n: int) -> Decomposition:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: `p`, the damping `par` it was made with, and `length2` = ‖D p‖²."""
+    """A step: `p`, the damping `par` it was made with, and its scaled `length` ‖D p‖."""
 
     p: list[Any]
     par: Any
-    length2: Any
+    length: Any
 
 
-def lm_step(xp: Any, A: Lower, g: list[Any], D2: list[Any], delta: Any, par: Any) -> Step:
-    """Return the step that fits into the trust region.
+SEARCH = ("tried", "lowest", "highest", "excess", "count")
+"""How far the search of each lane for its damping has come: the damping to be tried next (0 where
+no search is under way: the Gauss-Newton step), what it lies between, ‖D p‖ - delta of the one
+before, and its number, from 1."""
 
-    Parameters
+
+class Memory(Protocol):
+    """Named vectors in memory."""
+
+    def get(self, name: str) -> Any:
+        """Return a vector."""
+
+    def put(self, name: str, value: Any) -> None:
+        """Write a vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The linear least-squares problem at a point, and how far a step may go.
+
+    Attributes
     ----------
-    xp
-        The namespace.
     A, g
         JᵀJ, the lower triangle, and Jᵀr.
     D2
@@ -107,82 +122,99 @@ def lm_step(xp: Any, A: Lower, g: list[Any], D2: list[Any], delta: Any, par: Any
     par
         The damping to begin with, where the Gauss-Newton step is too long.
     """
-    n = len(g)
-    factors = decomposed(xp, A, n)
-    p = factors.solve([-value for value in g])
-    length2 = dot(xp, D2, p, p)
-    reach = (1 + _SLACK) * delta
-    too_long = ~(length2 <= reach * reach)
 
-    def damped(_: list[Any]) -> list[Any]:
-        step = _damped(xp, A, g, D2, delta, par, factors, p, length2, too_long)
-        return [*step.p, step.par, step.length2]
-
-    new = xp.when(too_long, [*p, xp.real(0.0), length2], damped)
-    return Step(new[:n], new[n], new[n + 1])
+    A: Lower
+    g: list[Any]
+    D2: list[Any]
+    delta: Any
+    par: Any
 
 
-def _damped(
-    xp: Any,
-    A: Lower,
-    g: list[Any],
-    D2: list[Any],
-    delta: Any,
-    par: Any,
-    factors: Decomposition,
-    p: list[Any],
-    length2: Any,
-    wanted: Any,
-) -> Step:
-    """Find the damping where `wanted`; elsewhere return the Gauss-Newton step `p`."""
-    n = len(g)
-    minus_g = [-value for value in g]
-    length = xp.sqrt(length2)
-    excess = length - delta
-    newton = _newton(xp, factors, D2, p, length, excess, delta)
-    lowest = xp.where(factors.full, newton, 0.0)
-    gnorm2 = g[0] * g[0] / D2[0]
-    for j in range(1, n):
-        gnorm2 = gnorm2 + g[j] * g[j] / D2[j]
-    gnorm = xp.sqrt(gnorm2)
-    highest = gnorm / delta
-    highest = xp.where(highest == 0, _DWARF / xp.smaller(delta, 0.1), highest)
-    first = xp.smaller(xp.larger(par, lowest), highest)
-    first = xp.where(first == 0, gnorm / length, first)
-    count = xp.real(0.0)
+def lm_step(xp: Any, region: Region, memory: Memory, wanted: Any, spared: Any = None) -> Step:
+    """Return the step that fits into the trust region; leave off when few lanes still search it.
+
+    Parameters
+    ----------
+    xp
+        The namespace.
+    region
+        What the step is to solve.
+    memory
+        Where `SEARCH` is kept: a lane goes on where it left off. Lanes with `tried` > 0 afterwards
+        have no step yet.
+    wanted
+        The lanes that want a step; the others get 0.
+    spared
+        The number of lanes, a scalar integer, for whose sake no further damping is tried now: the
+        others would wait. Default: 0.
+    """
+    minus_g = [-value for value in region.g]
+    zero = xp.real(0.0)
 
     def body(state: list[Any]) -> tuple[list[Any], Any]:
-        *p, par, length2, searching, excess, lowest, highest, count = state
-        on = searching > 0
-        tried = xp.where(par == 0, xp.larger(0.001 * highest, _DWARF), par)
-        B = {(i, j): A[i, j] if i != j else xp.fma(tried, D2[i], A[i, i]) for i, j in A}
-        factors = decomposed(xp, B, n)
+        on, *p, par, length = state
+        A, tried = region.A, memory.get("tried")
+        B = {(i, j): A[i, j] if i != j else xp.fma(tried, region.D2[i], A[i, i]) for i, j in A}
+        factors = decomposed(xp, B, len(region.g))
         step = factors.solve(minus_g)
-        now2 = dot(xp, D2, step, step)
-        length = xp.sqrt(now2)
-        now = length - delta
-        count = count + 1
-        fits = xp.abs(now) <= _SLACK * delta
-        fits = fits | ((lowest == 0) & (now <= excess) & (excess < 0))
-        again = on & ~fits & (count < _MAX_ITERATIONS)
-        change = _newton(xp, factors, D2, step, length, now, delta)
-        up = xp.where(again & (now > 0), xp.larger(lowest, tried), lowest)
-        down = xp.where(again & (now < 0), xp.smaller(highest, tried), highest)
-        following = xp.where(again, xp.larger(up, tried + change), xp.where(on, tried, par))
+        now = xp.sqrt(dot(xp, region.D2, step, step))
+        fits = now <= (1 + _SLACK) * region.delta
+        fits = fits & ((tried == 0) | (now >= (1 - _SLACK) * region.delta))
+        searching = on & (~fits | (tried > 0))
+
+        def further(_: list[Any]) -> list[Any]:
+            return [_search_on(xp, region, memory, on & ~fits, factors, step, now)]
+
+        again = xp.when(searching, [on & ~on], further)[0]
         return [
+            again,
             *(xp.where(on, new, old) for new, old in zip(step, p, strict=True)),
-            following,
-            xp.where(on, now2, length2),
-            xp.where(again, 1.0, 0.0),
-            xp.where(on, now, excess),
-            up,
-            down,
-            count,
+            xp.where(on, tried, par),
+            xp.where(on, now, length),
         ], again
 
-    state = [*p, xp.where(wanted, first, 0.0), length2, xp.where(wanted, 1.0, 0.0)]
-    *p, par, length2, _, _, _, _, _ = xp.iterate([*state, excess, lowest, highest, count], body)
-    return Step(p, par, length2)
+    start = [wanted, *([zero] * (len(region.g) + 2))]
+    _, *p, par, length = xp.iterate(start, body, spared)
+    return Step(p, par, length)
+
+
+def _search_on(
+    xp: Any,
+    region: Region,
+    memory: Memory,
+    unfit: Any,
+    factors: Decomposition,
+    p: list[Any],
+    length: Any,
+) -> Any:
+    """Set what is to be tried after a step `p` that does not fit; return where there is more."""
+    tried, lowest, highest, before, count = (memory.get(name) for name in SEARCH)
+    first, excess = tried == 0, length - region.delta
+    shortest = (lowest == 0) & (excess <= before) & (before < 0)
+    again = unfit & (first | (~shortest & (count < _MAX_ITERATIONS)))
+
+    change = _newton(xp, factors, region.D2, p, length, excess, region.delta)
+    # By `again`, or the compiler would move the divisions to where every step pays for them.
+    g = [xp.where(again, value, 0.0) for value in region.g]
+    gnorm2 = g[0] * g[0] / region.D2[0]
+    for value, d in zip(g[1:], region.D2[1:], strict=True):
+        gnorm2 = gnorm2 + value * value / d
+    gnorm = xp.sqrt(gnorm2)
+    most = gnorm / region.delta
+    most = xp.where(most == 0, _DWARF / xp.smaller(region.delta, 0.1), most)
+    raised = xp.where(excess > 0, xp.larger(lowest, tried), lowest)
+    lowest = xp.where(first, xp.where(factors.full, change, 0.0), raised)
+    lowered = xp.where(excess < 0, xp.smaller(highest, tried), highest)
+    highest = xp.where(first, most, lowered)
+    begin = xp.smaller(xp.larger(region.par, lowest), highest)
+    begin = xp.where(begin == 0, gnorm / length, begin)
+    following = xp.where(first, begin, xp.larger(lowest, tried + change))
+    following = xp.where(following == 0, xp.larger(0.001 * highest, _DWARF), following)
+    count = xp.where(first, 1.0, count + 1.0)
+    state = (xp.where(again, following, 0.0), lowest, highest, excess, count)
+    for name, value in zip(SEARCH, state, strict=True):
+        memory.put(name, value)
+    return again
 
 
 def _newton(
@@ -225,13 +257,14 @@ class Box:
 
 
 def bounded_step(
-    xp: Any, A: Lower, g: list[Any], D2: list[Any], delta: Any, par: Any, x: list[Any], box: Box
+    xp: Any, region: Region, memory: Memory, x: list[Any], box: Box
 ) -> tuple[Step, list[Any]]:
     """Return the step that stays inside the box, and where it leads, on the faces exactly.
 
     Parameters that leave the box stop on their faces, and the step of the others is solved again
     with these displacements given, until the whole step lies inside: `manyfit.solver.bounds`.
     """
+    A, g = region.A, region.g
     n = len(g)
     symmetric = {**A, **{(j, i): value for (i, j), value in A.items()}}
 
@@ -251,7 +284,8 @@ def bounded_step(
             for j in range(n):
                 value = xp.fma(symmetric[i, j], given[j], value) if i != j else value
             slope.append(xp.where(held[i], 0.0, value))
-        step = lm_step(xp, rest, slope, D2, delta, damping)
+        inner = Region(rest, slope, region.D2, region.delta, damping)
+        step = lm_step(xp, inner, memory, xp.real(1.0) > 0)
         new_p = [xp.where(h, d, s) for h, d, s in zip(held, given, step.p, strict=True)]
         there = [v + s for v, s in zip(x, new_p, strict=True)]
         out = [
@@ -276,6 +310,7 @@ def bounded_step(
 
     held = [xp.where(h, 1.0, 0.0) for h in box.held(x, g)]
     zeros = [xp.real(0.0)] * n
-    state = xp.iterate([*zeros, *x, *held, par, xp.real(1.0)], body)
+    state = xp.iterate([*zeros, *x, *held, region.par, xp.real(1.0)], body)
     p = state[:n]
-    return Step(p, state[3 * n], dot(xp, D2, p, p)), state[n : 2 * n]
+    length = xp.sqrt(dot(xp, region.D2, p, p))
+    return Step(p, state[3 * n], length), state[n : 2 * n]

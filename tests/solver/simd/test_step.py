@@ -16,7 +16,8 @@ from manyfit.solver.simd.compiling import compile_text
 from manyfit.solver.simd.engine import finish
 from manyfit.solver.simd.lanes import DOUBLE, Lanes, Vec
 from manyfit.solver.simd.machine import Machine, machines
-from manyfit.solver.simd.step import Box, bounded_step, lm_step
+from manyfit.solver.simd.slots import Vectors
+from manyfit.solver.simd.step import SEARCH, Box, Region, Step, bounded_step, lm_step
 
 LANES = 16
 EVERY_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: m.name)
@@ -75,6 +76,11 @@ def parts(n: int, given: list[Vec]) -> tuple[dict[tuple[int, int], Vec], list[Ve
     return dict(zip(places, given, strict=False)), given[m : m + n], given[m + n : m + 2 * n]
 
 
+def whole_step(lanes: Lanes, region: Region) -> Step:
+    """Emit the step of every lane, all dampings at once."""
+    return lm_step(lanes, region, Vectors(lanes, SEARCH), lanes.real(1.0) > 0)
+
+
 def covariances(normal: Floats, held: Any, n: int, machine: Machine) -> tuple[Floats, Floats]:
     """Return (JᵀJ)⁻¹ and the smallest pivots."""
     count = len(normal)
@@ -93,10 +99,10 @@ def test_the_step_and_its_damping_are_minpacks(n: int, machine: Machine) -> None
 
     def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
         A, g, D2 = parts(n, given)
-        step = lm_step(lanes, A, g, D2, given[-2], given[-1])
-        return [*step.p, step.par, step.length2]
+        step = whole_step(lanes, Region(A, g, D2, given[-2], given[-1]))
+        return [*step.p, step.par, step.length]
 
-    *p, damping, length2 = emitted(body, machine, columns_of(jac, fun, diag, delta, par))
+    *p, damping, length = emitted(body, machine, columns_of(jac, fun, diag, delta, par))
     factors = pivoted_qr(jac.copy(), fun.copy())
     expected = free_step(
         factors.R,
@@ -110,8 +116,42 @@ def test_the_step_and_its_damping_are_minpacks(n: int, machine: Machine) -> None
     np.testing.assert_array_equal(expected.par > 0, np.arange(LANES) % 2)
     np.testing.assert_allclose(damping, expected.par, rtol=1e-8)
     np.testing.assert_allclose(np.stack(p, axis=1), expected.p, rtol=1e-7)
-    np.testing.assert_allclose(length2, ((diag * expected.p) ** 2).sum(axis=1), rtol=1e-8)
-    assert (np.sqrt(length2) <= 1.1 * delta * (1 + 1e-12)).all()
+    np.testing.assert_allclose(length, np.sqrt(((diag * expected.p) ** 2).sum(axis=1)), rtol=1e-8)
+    assert (length <= 1.1 * delta * (1 + 1e-12)).all()
+
+
+@EVERY_MACHINE
+@SIZES
+def test_a_search_that_leaves_off_goes_on_to_the_same_step(n: int, machine: Machine) -> None:
+    columns = columns_of(*problems(n, seed=n))
+    region = slice(None, -1)
+
+    def at_once(lanes: Lanes, given: list[Vec]) -> list[Vec]:
+        step = whole_step(lanes, Region(*parts(n, given), *given[-2:]))
+        return [*step.p, step.par, step.length]
+
+    def one_by_one(lanes: Lanes, given: list[Vec]) -> list[Vec]:
+        given, wanted = given[region], given[-1] > 0
+        memory, found = Vectors(lanes, SEARCH), [lanes.real(0.0)] * (n + 2)
+        some_wait = lanes.real(0.0)
+        for _ in range(12):
+            spared = ir.IntType(64)(LANES)
+            step = lm_step(lanes, Region(*parts(n, given), *given[-2:]), memory, wanted, spared)
+            waits = memory.get("tried") > 0
+            through = wanted & ~waits
+            new = [*step.p, step.par, step.length]
+            found = [lanes.where(through, a, b) for a, b in zip(new, found, strict=True)]
+            some_wait = lanes.larger(lanes.to_real(waits), some_wait)
+            wanted = waits
+        return [*found, some_wait, lanes.to_real(wanted)]
+
+    expected = emitted(at_once, machine, columns)
+    asked = np.ones(LANES)
+    asked[:3] = 0
+    *found, some_wait, left = emitted(one_by_one, machine, [*columns, asked])
+    np.testing.assert_array_equal(found, np.stack(expected) * asked)
+    np.testing.assert_array_equal(some_wait, (np.arange(LANES) % 2) * asked)
+    assert not left.any()
 
 
 @EVERY_MACHINE
@@ -128,7 +168,8 @@ def test_the_step_inside_bounds_is_the_reference_engines(n: int, machine: Machin
         at, given = given[:n], given[n:]
         A, g, D2 = parts(n, given)
         box = Box([lanes.real(v) for v in lower], [lanes.real(v) for v in upper])
-        step, target = bounded_step(lanes, A, g, D2, given[-2], given[-1], at, box)
+        region = Region(A, g, D2, given[-2], given[-1])
+        step, target = bounded_step(lanes, region, Vectors(lanes, SEARCH), at, box)
         return [*step.p, *target]
 
     columns = [*x.T, *columns_of(jac, fun, diag, delta, par)]
@@ -165,7 +206,7 @@ def test_a_parameter_without_influence_stands_still(machine: Machine) -> None:
 
     def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
         A, g, D2 = parts(3, given)
-        return lm_step(lanes, A, g, D2, given[-2], given[-1]).p
+        return whole_step(lanes, Region(A, g, D2, given[-2], given[-1])).p
 
     p = emitted(body, machine, columns_of(jac, fun, diag, np.full(LANES, 1e9), par))
     expected = [np.linalg.lstsq(j.T, -f, rcond=None)[0] for j, f in zip(jac, fun, strict=True)]
