@@ -25,6 +25,7 @@ from .minpack import Rules
 from .preparation import Prepared
 from .result import BatchFit
 from .simd.engine import Ends, Finish, Points, finish, run
+from .simd.evenly import is_even
 from .simd.kernel import HANDED_OVER
 from .simd.machine import Machine, host
 from .simd.specification import Specification
@@ -115,6 +116,7 @@ class Compiled:
                 length=np.full(n, width),
                 predictors=tuple(p.reshape(-1) for p in slab.predictors),
                 shared=shared,
+                even=(False,) * len(shared),
                 sigma=np.where(slab.valid, 1.0 if slab.sigma is None else slab.sigma, np.inf)
                 .astype(np.float64)
                 .reshape(-1),
@@ -266,6 +268,7 @@ class Compiled:
             graph=graph,
             free=tuple(model.params[j] for j in prepared.free),
             shared=points.shared,
+            even=points.even,
             single=tuple(a.dtype == np.float32 for a in (points.y, *sigma, *own)),
             weighted=points.sigma is not None,
             ragged=ragged,
@@ -327,6 +330,7 @@ def _as_they_lie(curves: Curves) -> tuple[Points, Bools]:
         length=np.ascontiguousarray(curves.length, dtype=np.int64),
         predictors=tuple(predictors),
         shared=tuple(shared),
+        even=tuple(not s or is_even(p) for s, p in zip(shared, predictors, strict=True)),
         sigma=sigma,
     )
     return points, clean

@@ -36,6 +36,9 @@ class Points:
         Each (n_points,) float64, shared by all curves, or flat as `y`.
     shared
         Which of them are shared.
+    even
+        For each, whether it is shared and lies evenly (`evenly.is_even`), or is to be looked at
+        curve by curve. Default: nowhere.
     sigma
         Flat as `y`, > 0, infinite where a point does not count; None: all ones.
     """
@@ -45,6 +48,7 @@ class Points:
     length: npt.NDArray[np.int64]
     predictors: tuple[npt.NDArray[Any], ...]
     shared: tuple[bool, ...]
+    even: tuple[bool, ...] = ()
     sigma: npt.NDArray[Any] | None = None
 
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from ..graph.nodes import Node, ordered
 from .elementary import ELEMENTARY, exponential, sincos
+from .evenly import Strides
 from .factors import Factoring, Factors
 from .lanes import Lanes, Vec
 
@@ -21,11 +22,20 @@ class Expressions:
     """
 
     def __init__(
-        self, steady: Lanes, varying: Lanes, leaf: Leaf, factoring: Factoring, roots: Iterable[Node]
+        self,
+        steady: Lanes,
+        varying: Lanes,
+        leaf: Leaf,
+        factoring: Factoring,
+        roots: Iterable[Node],
+        strides: Strides | None = None,
     ) -> None:
-        """Emit nothing yet; `leaf` gives the values of names, `roots` are what will be asked."""
+        """Emit nothing yet; `leaf` gives the values of names, `roots` are what will be asked.
+
+        With `strides` a vector holds the points that they speak of, one after the other.
+        """
         self._steady, self._varying, self._leaf = steady, varying, leaf
-        self._factoring = factoring
+        self._factoring, self._strides = factoring, strides
         self._products: dict[Factors, Vec] = {}
         self._operations: dict[Node, Vec] = {}
         self._wanted = set(ordered(roots))
@@ -133,6 +143,12 @@ class Expressions:
             return self._leaf(node)
         if node.varies and node.op in {"add", "subtract"}:
             return self._sum(node)
+        if self._strides is not None and self._strides.serve(node):
+            return self._along(node, self._strides)
+        return self._elementary(node, lanes)
+
+    def _elementary(self, node: Node, lanes: Lanes) -> Vec:
+        """Emit a function of operands that may be anything."""
         if node.op in {"sin", "cos"}:
             return self._sine(node, lanes)
         if node.op == "power" and node.args[0].op == "number" and node.args[0].value > 0:
@@ -140,6 +156,17 @@ class Expressions:
             return exponential(lanes, node.args[0].value, exponent)
         args = [Vec(lanes, self.value(a).ir) for a in node.args]
         return OPERATIONS[node.op](lanes, *args)
+
+    def _along(self, node: Node, strides: Strides) -> Vec:
+        """Emit an exponential or a sine at points that lie evenly."""
+        one = self._varying.narrowed(self._varying.width // strides.together)
+        if node.op not in {"sin", "cos"}:
+            return self._varying.joined(strides.exponentials(one, node))
+        pairs = strides.sines(one, node)
+        sine, cosine = (self._varying.joined([pair[k] for pair in pairs]) for k in range(2))
+        first, other = (sine, cosine) if node.op == "sin" else (cosine, sine)
+        self._operations[Node("cos" if node.op == "sin" else "sin", node.args)] = other
+        return first
 
     def _sum(self, node: Node) -> Vec:
         """Emit a sum, a product in it fused."""

@@ -122,7 +122,10 @@ class _Kernel:
             for k, shared in enumerate(spec.shared)
         )
         lengths = self._slots.get("length") if spec.ragged else None
-        return Data(y, predictors, spec.shared, weight, lengths, longest)
+        steps = tuple(self._slots.get(f"step{k}") if e else None for k, e in enumerate(spec.even))
+        own = any(e and not shared for e, shared in zip(spec.even, spec.shared, strict=True))
+        even = self._slots.get("even") > 0 if own else None
+        return Data(y, predictors, spec.shared, weight, lengths, longest, steps, even)
 
     def _propose(self, longest: Any) -> None:
         """Set the next trial of every lane that has one behind it and finds its step."""

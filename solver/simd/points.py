@@ -14,14 +14,15 @@ from typing import Any
 from llvmlite import ir
 
 from ..graph.nodes import Node
+from .evenly import GROUP, Strides, Table, gains
 from .expressions import Expressions
 from .factors import Factors
 from .lanes import DOUBLE, INT64, Lanes, Vec
 from .sums import Sums
 
-TOGETHER = (4, 2, 1)
+TOGETHER = (GROUP, 2, 1)
 """Points at a time, as long as so many are left: their number hides the latency of exp and its like
-behind other points, to the last ones."""
+behind other points. A group is also what one exp serves where points lie evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class Data:
         Vector of the numbers of points as doubles, or None: all lanes have `length` points.
     length
         The largest number of points, a scalar.
+    steps
+        For each predictor the step between its points, where they may lie evenly; else None.
+    even
+        In which lanes they do; None: in all.
     """
 
     y: Any
@@ -50,6 +55,8 @@ class Data:
     weight: Any
     lengths: Vec | None
     length: Any
+    steps: tuple[Vec | None, ...]
+    even: Vec | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +102,45 @@ class _Part:
 
     def emit(self) -> list[Vec]:
         """Emit the loops; return the lower triangle of JᵀJ by rows, Jᵀr and rᵀr."""
-        lanes = self._whole.narrowed(self._whole.machine.register)
-        totals = [lanes.real(0.0)] * self._sums.count
-        i = ir.Constant(INT64, 0)
-        for together in TOGETHER:
-            loop = _Loop(self._whole, self._sums, self._leaf, self._data, self._first, together)
-            i, totals = loop.emit(i, totals)
-        return self._assembled(loop.coefficients(), totals)
+        even = self._data.even
+        names = self._sums.predictors
+        steady = [name for name, step in zip(names, self._data.steps, strict=True) if step]
+        roots = (self._sums.root, *self._sums.columns)
+        if not gains(roots, steady, names):
+            return self._assembled(self._loops(evenly=False))
+        if even is None:
+            return self._assembled(self._loops(evenly=True))
+        lanes = self._lanes
+        along = self._part(even)
+        zeros = [lanes.real(0.0)] * self._sums.count
+        some = lanes.when(along, zeros, lambda _: self._loops(evenly=True))
+        others = lanes.when(~along, zeros, lambda _: self._loops(evenly=False))
+        totals = [lanes.where(along, a, b) for a, b in zip(some, others, strict=True)]
+        return self._assembled(totals)
 
-    def _assembled(self, coefficients: list[Vec], totals: list[Vec]) -> list[Vec]:
+    @property
+    def _lanes(self) -> Lanes:
+        return self._whole.narrowed(self._whole.machine.register)
+
+    def _loops(self, *, evenly: bool) -> list[Vec]:
+        """Emit the loops over the points; return the sums."""
+        totals = [self._lanes.real(0.0)] * self._sums.count
+        i = ir.Constant(INT64, 0)
+        tables: dict[Node, tuple[Table, ...]] | None = {} if evenly else None
+        for together in TOGETHER:
+            loop = _Loop(
+                self._whole, self._sums, self._leaf, self._data, self._first, together, tables
+            )
+            i, totals = loop.emit(i, totals)
+        return totals
+
+    def _assembled(self, totals: list[Vec]) -> list[Vec]:
         """Return JᵀJ and Jᵀr from the sums over cores, and rᵀr."""
         sums = self._sums
+        coefficients = self._coefficients()
         by_pair = dict(zip(sums.pairs, totals, strict=False))
+        if self._data.weight is None:
+            by_pair[Factors()] = self._count()
         by_core = dict(zip(sums.cores, totals[len(sums.pairs) :], strict=False))
         factors = sums.factors
 
@@ -122,6 +156,29 @@ class _Part:
             for j in range(i + 1)
         ]
         return [*lower, *(scaled(by_core[f.core], j) for j, f in enumerate(factors)), totals[-1]]
+
+    def _count(self) -> Vec:
+        """Return the number of points."""
+        lengths = self._data.lengths
+        if lengths is None:
+            number = self._whole.builder.sitofp(self._data.length, DOUBLE)
+            return self._lanes.spread(number)
+        return self._part(lengths)
+
+    def _part(self, value: Vec) -> Vec:
+        """Return the lanes of this part."""
+        size = self._lanes.width
+        return self._whole.split(value, size)[self._first // size]
+
+    def _coefficients(self) -> list[Vec]:
+        """Return the steady factors of the columns."""
+        sums, lanes = self._sums, self._lanes
+
+        def leaf(node: Node) -> Vec:
+            return self._part(self._leaf(node))
+
+        values = Expressions(lanes, lanes, leaf, sums.factoring, (sums.root, *sums.columns))
+        return [values.coefficient(factors.steady) for factors in sums.factors]
 
 
 class _Loop:
@@ -139,7 +196,9 @@ class _Loop:
         data: Data,
         first: int,
         together: int,
+        tables: dict[Node, tuple[Table, ...]] | None,
     ) -> None:
+        """Prepare; with `tables`, shared by loops over the same lanes, the points lie evenly."""
         self._whole, self._sums, self._data, self._leaf_of_lanes = whole, sums, data, leaf
         self._first, self._together = first, together
         function, size = whole.builder.function, whole.machine.register
@@ -150,21 +209,23 @@ class _Loop:
         self._after = function.append_basic_block("points_done")
         self._inside = Lanes(ir.IRBuilder(self._body), size * together, whole.machine)
         self._parameters: dict[Node, Vec] = {}
+        self._i = ir.IRBuilder(self._head).phi(INT64)
         roots = (sums.root, *sums.columns)
-        self._values = Expressions(self._before, self._inside, self._leaf, sums.factoring, roots)
+        strides = None if tables is None else self._strides(tables)
+        self._values = Expressions(
+            self._before, self._inside, self._leaf, sums.factoring, roots, strides
+        )
 
     def emit(self, start: Any, totals: list[Vec]) -> tuple[Any, list[Vec]]:
         """Emit the loop from point `start` on; return where it stopped, and the sums."""
         outside = self._whole.builder
         test = ir.IRBuilder(self._head)
-        self._i = test.phi(INT64)
         running = [Vec(self._inside_one(), test.phi(total.ir.type)) for total in totals]
         following = test.add(self._i, INT64(self._together))
         test.cbranch(test.icmp_signed("<=", following, self._data.length), self._body, self._after)
         new = self._point(running)
         end = self._inside.builder.block
         self._inside.builder.branch(self._head)
-        self.coefficients()
         entry = outside.block
         outside.branch(self._head)
         self._i.add_incoming(start, entry)
@@ -175,13 +236,25 @@ class _Loop:
         outside.position_at_end(self._after)
         return self._i, [Vec(self._one, total.ir) for total in running]
 
-    def coefficients(self) -> list[Vec]:
-        """Return the steady factors of the columns, in the lanes of one register."""
-        size = self._one.width
-        return [
-            self._before.split(self._values.coefficient(f.steady), size)[0]
-            for f in self._sums.factors
-        ]
+    def _strides(self, tables: dict[Node, tuple[Table, ...]]) -> Strides:
+        """Return what emits functions along the points."""
+        sums, one, inside = self._sums, self._one, self._inside_one()
+        steps = zip(sums.predictors, self._data.steps, strict=True)
+        known = {name: self._part(step) for name, step in steps if step is not None}
+        place, first = None, self._i
+        if self._together != GROUP:
+            builder = self._inside.builder
+            place = builder.and_(self._i, INT64(GROUP - 1))
+            first = builder.sub(self._i, place)
+
+        def leaf(node: Node) -> Vec:
+            if node.op == "predictor":
+                return self._predictor(node.name, inside, [first])
+            return self._part(self._leaf_of_lanes(node))
+
+        roots = (sums.root, *sums.columns)
+        values = Expressions(one, inside, leaf, sums.factoring, roots)
+        return Strides(sums.predictors, known, values.value, tables, self._together, place)
 
     def _inside_one(self) -> Lanes:
         return self._inside.narrowed(self._one.width)
@@ -198,7 +271,9 @@ class _Loop:
         terms += [(core, r, core) for core in sums.cores]
         new = []
         for total, (left, factor, right) in zip(totals, terms, strict=False):
-            if unweighted and not left.powers:
+            if factor is one and not left.powers and self._data.weight is None:
+                new.append(total)  # the number of points, which is known
+            elif unweighted and not left.powers:
                 new.append(self._plus(total, factor))
             elif unweighted and not right.powers:
                 new.append(self._plus(total, v[left]))
@@ -210,7 +285,9 @@ class _Loop:
     def _weighing(self) -> Callable[[Vec], Vec]:
         """Return what gives a value its weight, and makes it 0 beyond the end of a curve."""
         lanes, data = self._inside, self._data
-        weight = None if data.weight is None else self._buffer(data.weight)
+        weight = (
+            None if data.weight is None else self._buffer(data.weight, self._inside, self._points)
+        )
         inside = self._is_inside()
 
         def weigh(value: Vec) -> Vec:
@@ -234,7 +311,7 @@ class _Loop:
     def _residual(self) -> Vec:
         """Emit model - y; a steady last term of the model meets y first."""
         root, values = self._sums.root, self._values
-        y = self._buffer(self._data.y)
+        y = self._buffer(self._data.y, self._inside, self._points)
         if root.op == "add" and root.varies:
             for term, rest in (root.args, root.args[::-1]):
                 if term.varies and not rest.varies:
@@ -247,42 +324,42 @@ class _Loop:
             return None
         builder = self._inside.builder
         one = self._inside_one()
-        i = [
-            one.spread(builder.sitofp(builder.add(self._i, INT64(u)), DOUBLE))
-            for u in range(self._together)
-        ]
+        i = [one.spread(builder.sitofp(i, DOUBLE)) for i in self._points]
         return self._inside.joined(i) < self._repeated(self._data.lengths)
 
     def _leaf(self, node: Node) -> Vec:
         """Return the value of a name: a predictor's at the points, others' before the loop."""
         if node.op == "predictor":
-            return self._predictor(node.name)
+            return self._predictor(node.name, self._inside, self._points)
         if node not in self._parameters:
             self._parameters[node] = self._repeated(self._leaf_of_lanes(node))
         return self._parameters[node]
 
-    def _predictor(self, name: str) -> Vec:
+    def _predictor(self, name: str, lanes: Lanes, points: list[Any]) -> Vec:
+        """Load a predictor at some points."""
         place = self._sums.predictors.index(name)
         pointer = self._data.predictors[place]
         if not self._data.shared[place]:
-            return self._buffer(pointer)
+            return self._buffer(pointer, lanes, points)
         builder, one = self._inside.builder, self._inside_one()
-        places = [builder.add(self._i, INT64(u)) for u in range(self._together)]
-        return self._inside.joined(
-            [one.spread(builder.load(builder.gep(pointer, [i]))) for i in places]
-        )
+        return lanes.joined([one.spread(builder.load(builder.gep(pointer, [i]))) for i in points])
 
-    def _buffer(self, pointer: Any) -> Vec:
-        """Load the points of the lanes from a buffer."""
-        builder, one, width = self._inside.builder, self._inside_one(), self._whole.width
-        offset = builder.mul(self._i, INT64(width))
-        places = [
-            builder.add(offset, INT64(u * width + self._first)) for u in range(self._together)
-        ]
-        return self._inside.joined([one.load(builder.gep(pointer, [i])) for i in places])
+    def _buffer(self, pointer: Any, lanes: Lanes, points: list[Any]) -> Vec:
+        """Load some points of the lanes from a buffer."""
+        builder, one, width = self._inside.builder, self._inside_one(), INT64(self._whole.width)
+        places = [builder.add(builder.mul(i, width), INT64(self._first)) for i in points]
+        return lanes.joined([one.load(builder.gep(pointer, [place])) for place in places])
+
+    @property
+    def _points(self) -> list[Any]:
+        """The points that are taken at a time."""
+        return [self._inside.builder.add(self._i, INT64(u)) for u in range(self._together)]
+
+    def _part(self, value: Vec) -> Vec:
+        """Return the lanes of this part."""
+        size = self._one.width
+        return self._whole.split(value, size)[self._first // size]
 
     def _repeated(self, value: Vec) -> Vec:
         """Return the lanes of this part, once for each point."""
-        size = self._one.width
-        part = self._whole.split(value, size)[self._first // size]
-        return self._before.joined([part] * self._together)
+        return self._before.joined([self._part(value)] * self._together)

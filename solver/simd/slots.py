@@ -48,6 +48,7 @@ class Slots(Vectors):
     fresh: the trial is the start. active: the lane has a curve. orthogonal: 0 if the residuals are
     orthogonal to the Jacobian to machine precision. place: of the curve in the list. yy: Σ y².
     tried, lowest, highest, excess, count: of a search for the damping that is under way (`SEARCH`).
+    even: whether the curve's own predictors lie evenly; step: between the points of a predictor.
     """
 
     def __init__(self, specification: Specification, lanes: Lanes) -> None:
@@ -66,6 +67,8 @@ class Slots(Vectors):
             *("first", "fresh", "active", "orthogonal", "nfev", "njev", "status"),
             *("place", "length", "yy"),
             *SEARCH,
+            "even",
+            *(f"step{k}" for k, even in enumerate(specification.even) if even),
             *(f"fixed {name}" for name in graph.params if name not in free),
             *(f"constant {name}" for name in graph.constants),
         ]

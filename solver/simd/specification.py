@@ -49,6 +49,9 @@ class Specification:
         The parameters that are fitted, in the model's order.
     shared
         For each predictor, whether all curves share it.
+    even
+        For each predictor, whether its points lie evenly; where curves have their own, whether that
+        is to be looked at, curve by curve.
     single
         For y, sigma and each predictor that is not shared: whether it is float32.
     weighted, ragged, bounded, scaled
@@ -63,6 +66,7 @@ class Specification:
     graph: Graph
     free: tuple[str, ...]
     shared: tuple[bool, ...]
+    even: tuple[bool, ...]
     single: tuple[bool, ...]
     weighted: bool
     ragged: bool
@@ -74,7 +78,7 @@ class Specification:
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells kernels apart."""
-        rest = (self.weighted, self.ragged, self.bounded, self.scaled, self.registers)
+        rest = (self.even, self.weighted, self.ragged, self.bounded, self.scaled, self.registers)
         return (self.graph.digest, self.free, self.shared, self.single, *rest, self.machine.name)
 
     @property

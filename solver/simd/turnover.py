@@ -1,9 +1,11 @@
 """Lanes that change hands: write down the curve that is done, and take in the next one."""
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
+from .evenly import STRAY
 from .lanes import DOUBLE, INT64, Lanes
 from .slots import INT32, Arguments, Slots
 from .specification import Argument, Specification
@@ -104,6 +106,7 @@ class Turnover:
         builder.store(builder.sitofp(length, DOUBLE), slots.lane("length", lane))
         self._take_numbers(lane, place)
         self._take_points(lane, start, length)
+        self._take_steps(lane, start, length)
 
     def _take_numbers(self, lane: Any, place: Any) -> None:
         """Read start values, fixed parameters and constants of a curve."""
@@ -133,51 +136,122 @@ class Turnover:
             if source == Argument.Y:
                 builder.store(squares, self._slots.lane("yy", lane))
 
+    def _take_steps(self, lane: Any, start: Any, length: Any) -> None:
+        """Look how the points of a curve's predictors lie: see `evenly.is_even`."""
+        builder, spec = self._builder, self._spec
+        last = builder.sub(length, INT64(1))
+        steps = builder.select(builder.icmp_signed(">", last, INT64(1)), last, INT64(1))
+        even: Any = ir.Constant(ir.IntType(1), 1)
+        own = iter(spec.single[1 + spec.weighted :])
+        for k, (shared, looked_at) in enumerate(zip(spec.shared, spec.even, strict=True)):
+            kind = DOUBLE if shared or not next(own) else FLOAT
+            if not looked_at:
+                continue
+            begin = self._arguments.pointer(Argument.PREDICTORS + k, kind)
+            begin = begin if shared else builder.gep(begin, [start])
+            first, end = (
+                builder.extract_element(self._loaded(builder.gep(begin, [i]), 1), INT32(0))
+                for i in (INT64(0), last)
+            )
+            width = builder.fsub(end, first)
+            step = builder.fdiv(width, builder.sitofp(steps, DOUBLE))
+            builder.store(step, self._slots.lane(f"step{k}", lane))
+            if not shared:
+                stray = self._stray(begin, length, first, step)
+                most = builder.fmul(DOUBLE(STRAY), self._size(width))
+                even = builder.and_(even, builder.fcmp_ordered("<=", stray, most))
+        builder.store(builder.uitofp(even, DOUBLE), self._slots.lane("even", lane))
+
+    def _stray(self, begin: Any, length: Any, first: Any, step: Any) -> Any:
+        """Return how far points stray from lying i steps from the first."""
+        builder = self._builder
+
+        def further(i: Any, some: Any, far: Any) -> Any:
+            size = some.type.count
+            indices = [builder.sitofp(builder.add(i, INT64(k)), DOUBLE) for k in range(size)]
+            places = self._vector(indices)
+            firsts, steps = self._vector([first] * size), self._vector([step] * size)
+            expected = builder.fmul(places, steps)
+            stray = builder.fsub(builder.fsub(some, firsts), expected)
+            return self._larger(self._size(stray), far)
+
+        some, rest = self._walked(begin, length, further)
+        largest = builder.extract_element(rest, INT32(0))
+        for k in range(_TOGETHER):
+            largest = self._larger(builder.extract_element(some, INT32(k)), largest)
+        return largest
+
     def _copy(self, pointer: Any, length: Any, column: Any, *, inverted: bool) -> Any:
         """Copy a curve's numbers into a column of a buffer; return the sum of their squares."""
-        builder = self._builder
-        done, squares = self._copy_by(
-            _TOGETHER, pointer, INT64(0), length, column, inverted=inverted
-        )
-        _, rest = self._copy_by(1, pointer, done, length, column, inverted=inverted)
+        builder, width = self._builder, self._spec.width
+
+        def copied(i: Any, some: Any, squares: Any) -> Any:
+            size = some.type.count
+            if inverted:
+                some = builder.fdiv(ir.Constant(some.type, [1.0] * size), some)
+            place = builder.gep(column, [builder.mul(i, INT64(width))])
+            for k in range(size):
+                value = builder.extract_element(some, INT32(k))
+                builder.store(value, builder.gep(place, [INT64(k * width)]))
+            return builder.fadd(squares, builder.fmul(some, some))
+
+        squares, rest = self._walked(pointer, length, copied)
         total = builder.extract_element(rest, INT32(0))
         for k in range(_TOGETHER):
             total = builder.fadd(total, builder.extract_element(squares, INT32(k)))
         return total
 
-    def _copy_by(
-        self, size: int, pointer: Any, begin: Any, length: Any, column: Any, *, inverted: bool
+    def _walked(
+        self, pointer: Any, length: Any, body: Callable[[Any, Any, Any], Any]
     ) -> tuple[Any, Any]:
-        """Copy `size` numbers at a time while so many are left.
+        """Go through a curve's numbers, several at a time and then one by one.
 
-        Returns where the rest begins, and a vector with the sum of squares.
+        Returns ``total = body(i, numbers from i on, total)``, from zero on, of each of the two.
         """
-        builder, width = self._builder, self._spec.width
-        doubles = ir.VectorType(DOUBLE, size)
+        done, total = self._walked_by(_TOGETHER, pointer, INT64(0), length, body)
+        _, rest = self._walked_by(1, pointer, done, length, body)
+        return total, rest
+
+    def _walked_by(
+        self, size: int, pointer: Any, begin: Any, length: Any, body: Callable[[Any, Any, Any], Any]
+    ) -> tuple[Any, Any]:
+        """Take `size` numbers at a time while so many are left; return where the rest begins."""
+        builder, doubles = self._builder, ir.VectorType(DOUBLE, size)
         before = builder.block
-        head = builder.append_basic_block("copy")
-        body = builder.append_basic_block("copy_some")
-        after = builder.append_basic_block("copied")
+        head = builder.append_basic_block("walk")
+        inside = builder.append_basic_block("walk_some")
+        after = builder.append_basic_block("walked")
         builder.branch(head)
         builder.position_at_end(head)
-        i, squares = builder.phi(INT64), builder.phi(doubles)
+        i, total = builder.phi(INT64), builder.phi(doubles)
         i.add_incoming(begin, before)
-        squares.add_incoming(ir.Constant(doubles, [0.0] * size), before)
+        total.add_incoming(ir.Constant(doubles, [0.0] * size), before)
         following = builder.add(i, INT64(size))
-        builder.cbranch(builder.icmp_signed("<=", following, length), body, after)
-        builder.position_at_end(body)
-        some = self._loaded(builder.gep(pointer, [i]), size)
-        if inverted:
-            some = builder.fdiv(ir.Constant(doubles, [1.0] * size), some)
-        place = builder.gep(column, [builder.mul(i, INT64(width))])
-        for k in range(size):
-            value = builder.extract_element(some, INT32(k))
-            builder.store(value, builder.gep(place, [INT64(k * width)]))
+        builder.cbranch(builder.icmp_signed("<=", following, length), inside, after)
+        builder.position_at_end(inside)
+        new = body(i, self._loaded(builder.gep(pointer, [i]), size), total)
         i.add_incoming(following, builder.block)
-        squares.add_incoming(builder.fadd(squares, builder.fmul(some, some)), builder.block)
+        total.add_incoming(new, builder.block)
         builder.branch(head)
         builder.position_at_end(after)
-        return i, squares
+        return i, total
+
+    def _larger(self, a: Any, b: Any) -> Any:
+        return self._builder.select(self._builder.fcmp_ordered(">", a, b), a, b)
+
+    def _size(self, a: Any) -> Any:
+        """Return the absolute value."""
+        builder = self._builder
+        return builder.select(
+            builder.fcmp_ordered("<", a, ir.Constant(a.type, None)), builder.fneg(a), a
+        )
+
+    def _vector(self, numbers: list[Any]) -> Any:
+        """Return scalars side by side."""
+        vector = ir.Constant(ir.VectorType(DOUBLE, len(numbers)), ir.Undefined)
+        for k, number in enumerate(numbers):
+            vector = self._builder.insert_element(vector, number, INT32(k))
+        return vector
 
     def _loaded(self, pointer: Any, size: int) -> Any:
         """Return numbers that follow each other in memory, as a vector of doubles."""

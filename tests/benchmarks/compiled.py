@@ -22,6 +22,7 @@ from manyfit import Model, fit_curves
 from manyfit.solver.arrays import Floats
 from manyfit.solver.minpack import Rules
 from manyfit.solver.simd.engine import Points, kernel, run
+from manyfit.solver.simd.evenly import is_even
 from manyfit.solver.simd.machine import host
 from manyfit.solver.simd.specification import Specification
 from manyfit.solver.trust_region import Tolerances
@@ -56,7 +57,10 @@ class Case:
         registers = 1 if self.y.shape[1] > 96 else 2
         shared = (True,) * len(names)
         flags = (False, False, False, False)
-        self.kernel = Specification(graph, params, shared, (False,), *flags, host(), registers)
+        even = tuple(is_even(np.asarray(p, dtype=np.float64)) for p in load.predictors)
+        self.kernel = Specification(
+            graph, params, shared, even, (False,), *flags, host(), registers
+        )
         began = time.perf_counter()
         kernel(self.kernel)
         self.compile_s = time.perf_counter() - began

@@ -29,7 +29,14 @@ def fitted(model: Model, machine: Machine, registers: int, **changes: Any) -> En
     """Fit the curves with the kernel for a machine."""
     y = changes.pop("y", Y)
     assert model.graph is not None
-    given = {"weighted": False, "ragged": False, "bounded": False, "scaled": False} | changes
+    given: dict[str, Any] = {
+        "weighted": False,
+        "ragged": False,
+        "bounded": False,
+        "scaled": False,
+        "even": (True,),
+    }
+    given |= changes
     specification = Specification(
         graph=model.graph,
         free=model.params,
@@ -97,6 +104,7 @@ def test_a_kernel_is_compiled_once_and_known_by_its_formula() -> None:
     assert one is not None
     assert two is not None
     common = {"free": ("a", "b", "c"), "shared": (True,), "single": (False,), "weighted": False}
+    common["even"] = (True,)
     rest = {"ragged": False, "bounded": False, "scaled": False, "machine": host()}
     first = kernel(Specification(graph=one, **common, **rest))  # type: ignore[arg-type]
     assert first.compile_s > 0
@@ -113,6 +121,7 @@ def test_the_interpreter_runs_while_a_kernel_does() -> None:
         graph=DECAY.graph,
         free=DECAY.params,
         shared=(True,),
+        even=(True,),
         single=(False,),
         weighted=False,
         ragged=False,
