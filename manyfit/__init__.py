@@ -4,8 +4,10 @@ Public names are loaded on first use, so that ``import manyfit`` costs next to n
 that only solves never loads Dask or Arrow.
 
     one curve               `leastsq`, `curve_fit`, as in SciPy
-    a batch in memory       `fit_curves` -> `BatchFit`; `fit_table` for a `pyarrow.Table`
+    a batch in memory       `fit_curves` -> `BatchFit`; `fit_table` for tables in memory
     a data set              `fit_dataset` -> `RunSummary`; `open_dataset`, `plan_dataset`, `Columns`
+    a Dask dataframe        `fit_dataframe`
+    arrays of xarray        ``import manyfit.xarray``, then ``.manyfit.fit`` of any of them
     results                 `read_result`, `result_metadata`, `Status`, `Flag`
     models and options      `Model`, `FitOptions`, and `manyfit.solver.library`
     warnings                `ModelWarning`, `OptimizeWarning`
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .pipeline.columns import Columns
+    from .pipeline.dataframes import fit_dataframe
     from .pipeline.dataset import open_dataset
     from .pipeline.memory import fit_table
     from .pipeline.plan import plan_dataset
@@ -45,6 +48,7 @@ _HOMES = {
     "Status": ".solver.status",
     "curve_fit": ".solver.curve_fit",
     "fit_curves": ".solver.batch",
+    "fit_dataframe": ".pipeline.dataframes",
     "fit_dataset": ".pipeline.run",
     "fit_table": ".pipeline.memory",
     "leastsq": ".solver.leastsq",
@@ -67,6 +71,7 @@ __all__ = [
     "__version__",
     "curve_fit",
     "fit_curves",
+    "fit_dataframe",
     "fit_dataset",
     "fit_table",
     "leastsq",

@@ -15,7 +15,9 @@
     task                             one partition: read, fit, write, commit
     cluster, window, run, summary    a whole data set, on a cluster
     pilot                            what it will take, measured
-    memory, results                  an Arrow table in and out; reading results back
+    streams, memory                  Arrow streams of tables in, an Arrow table out
+    xarrays, dataframes              what xarray and Dask dataframes hold, in and out, lazily
+    results                          reading results back
 
 `dataset -> plan -> tasks -> sink`: every noun is a frozen value that can be printed and pickled;
 what decides is a function of values, and files are touched at the edges only.

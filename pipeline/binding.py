@@ -118,16 +118,9 @@ def bind(
     ValueError
         When bounds, fixed, diag or p0 do not suit the model.
     """
-    lower, upper = options.bounds_for(model.params, model.bounds)
     options.diag_for(model.params)
     start = _bind_start(model, options, p0, columns, layout, schema)
-    for name, low, high in zip(model.params, lower, upper, strict=True):
-        source = start.get(name)
-        if isinstance(source, Constant) and not low <= source.value <= high:
-            raise ValueError(
-                f"p0 of {name!r} is {source.value!r}, outside its bounds ({low:g}, {high:g}): "
-                "move the start or widen the bounds"
-            )
+    check_inside({n: s.value for n, s in start.items() if isinstance(s, Constant)}, model, options)
     bound = Binding(
         layout=layout,
         predictors=_bind_predictors(model, columns, layout, schema),
@@ -138,6 +131,23 @@ def bind(
     )
     read = {*bound.columns, *(where.columns if where else ())}
     return replace(bound, hive={name: kind for name, kind in hive.items() if name in read})
+
+
+def check_inside(start: Mapping[str, float], model: Model, options: FitOptions) -> None:
+    """Refuse start values shared by all curves that lie outside the bounds.
+
+    Raises
+    ------
+    ValueError
+        When one does, or the bounds do not suit the model.
+    """
+    lower, upper = options.bounds_for(model.params, model.bounds)
+    for name, low, high in zip(model.params, lower, upper, strict=True):
+        if name in start and not low <= start[name] <= high:
+            raise ValueError(
+                f"p0 of {name!r} is {start[name]!r}, outside its bounds ({low:g}, {high:g}): "
+                "move the start or widen the bounds"
+            )
 
 
 def kept_fields(names: Sequence[str], layout: Layout, schema: pa.Schema) -> tuple[pa.Field, ...]:
@@ -230,13 +240,13 @@ def _bind_start(
 ) -> dict[str, PerCurve | Constant]:
     """Find start values: columns that were named, p0, or columns by their names."""
     fixed = options.fixed_for(model.params)
-    _check_fixed(fixed)
+    check_fixed(fixed)
     named = dict(columns.p0)
     for name in named:
         index_of(name, model.params, "columns.p0")
     if not named and p0 is None:
         named = _start_columns(model, fixed, schema)
-    values = _shared_start(p0, model)
+    values = shared_start(p0, model)
     both = sorted(set(named) & set(values)) if isinstance(p0, Mapping) else []
     if both:
         raise ValueError(f"p0 and columns.p0 both give {both}: give each start value once")
@@ -246,13 +256,19 @@ def _bind_start(
     return sources
 
 
-def _check_fixed(fixed: Mapping[str, Any]) -> None:
-    """Refuse fixed values of single curves: they cannot be told from the order of the rows."""
+def check_fixed(fixed: Mapping[str, Any]) -> None:
+    """Refuse fixed values of single curves: they cannot be told from the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        When there are some.
+    """
     several = [name for name, value in fixed.items() if value is not None and np.ndim(value)]
     if several:
         raise ValueError(
             f"fixed gives several values for {several}; expected one number, or the name alone "
-            "and the values of single curves in a column (columns.p0)"
+            "and the values of single curves in p0 (of a table: in a column, columns.p0)"
         )
 
 
@@ -263,8 +279,14 @@ def _start_columns(model: Model, fixed: Mapping[str, Any], schema: pa.Schema) ->
     return {n: c for n, c in there.items() if fixed.get(n) is None} if complete else {}
 
 
-def _shared_start(p0: StartValues | None, model: Model) -> dict[str, float]:
-    """Return p0 by parameter."""
+def shared_start(p0: StartValues | None, model: Model) -> dict[str, float]:
+    """Return p0 that all curves share by parameter.
+
+    Raises
+    ------
+    ValueError
+        When it names what is no parameter, has the wrong size or is not finite.
+    """
     if p0 is None:
         return {}
     if isinstance(p0, Mapping):
@@ -276,7 +298,8 @@ def _shared_start(p0: StartValues | None, model: Model) -> dict[str, float]:
         if given.shape != (model.n_params,):
             raise ValueError(
                 f"p0 has shape {given.shape}, expected ({model.n_params},) for params "
-                f"{model.params}; start values of single curves are columns p0_<param>"
+                f"{model.params}; start values of single curves are given by name (of a table: "
+                "in columns p0_<param>)"
             )
         values = dict(zip(model.params, given.tolist(), strict=True))
     wrong = {name: value for name, value in values.items() if not np.isfinite(value)}

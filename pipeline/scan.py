@@ -112,19 +112,55 @@ def scan_groups(groups: Sequence[Group], selection: Selection) -> list[Runs]:
     return runs
 
 
-def check_runs(batches: Sequence[pa.Array]) -> None:
-    """Check that no id of long rows in memory comes back after other ids, or is null.
+def checked_runs(batches: Iterable[pa.RecordBatch], curve_id: str) -> Iterator[pa.RecordBatch]:
+    """Yield long rows as they come, while no id comes back after other ids, or is null.
+
+    Ids that rise, or fall, from run to run cannot come back. Those in no order are compared with
+    each other whenever they are twice as many as the last time, and at the end.
+
+    Parameters
+    ----------
+    batches
+        Rows of a point each.
+    curve_id
+        The column that names the curves.
 
     Raises
     ------
     DatasetError
-        When one does.
+        When an id comes back, or is null.
     """
-    firsts = np.cumsum([0, *map(len, batches)])
-    ids = [(b, np.arange(len(b)) + first) for b, first in zip(batches, firsts, strict=False)]
-    runs = _runs(ids, int(firsts[-1]), lambda row: f"row {row}")
-    if not (runs.rising or runs.falling):
-        _refuse_repeats([(keys, starts, "row") for keys, starts in _keys(ids, str)])
+    coming: list[pa.RecordBatch] = []
+    seen: list[tuple[pa.Array, npt.NDArray[np.int64], str]] = []
+    rising, falling, n_seen, n_compared = True, True, 0, 0
+    for keys, starts in _keys(_numbered(batches, curve_id, coming), _row):
+        joined = pa.concat_arrays([*(k[-1:] for k, _, _ in seen[-1:]), keys])
+        rising, falling = rising and _all(pc.less, joined), falling and _all(pc.greater, joined)
+        if len(keys):
+            seen.append((keys, starts, "row"))
+            n_seen += len(keys)
+        if not (rising or falling) and n_seen >= 2 * n_compared:
+            _refuse_repeats(seen)
+            n_compared = n_seen
+        yield coming.pop()
+    if not (rising or falling):
+        _refuse_repeats(seen)
+
+
+def _numbered(
+    batches: Iterable[pa.RecordBatch], curve_id: str, coming: list[pa.RecordBatch]
+) -> Iterator[Ids]:
+    """Yield the ids of rows in memory, and the running numbers of the rows; put down each batch."""
+    first = 0
+    for batch in batches:
+        coming.append(batch)
+        yield batch.column(curve_id), np.arange(first, first + batch.num_rows)
+        first += batch.num_rows
+
+
+def _row(row: int) -> str:
+    """Name a row in memory."""
+    return f"row {row}"
 
 
 def _place(group: Group) -> Callable[[int], str]:

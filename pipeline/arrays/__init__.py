@@ -7,6 +7,7 @@
     dataset         a group -> a data set, as of Parquet files: tiles are its files
     binding         which arrays feed the model
     reading         tiles -> batches of curves
+    attributes      what maps say of themselves
     maps            rows of results -> a region of every map, and back
 
 The rest of the pipeline sees files, blocks, partitions and rows, and no dimension. Only `store` and

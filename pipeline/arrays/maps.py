@@ -22,21 +22,17 @@ import numpy as np
 import pyarrow as pa
 import zarr
 
-from ...solver.status import Flag, Status
 from ..binding import Binding
 from ..identity import plain
-from ..schema import METADATA_KEY, RESULT_COLUMNS, index_name
+from ..schema import METADATA_KEY, index_name
 from ..sink import flush, write_json, written_whole
 from ..table import count_status
+from .attributes import COV_DIMS, NOT_FITTED, group_attributes, map_attributes
 from .grid import Grid, Region
 from .reading import index_of, running_numbers
 from .sink import MapSink
 from .store import Array, Arrays
 
-NOT_FITTED = -128
-"""Status where no partition is committed yet."""
-
-_COV_DIMS = ("cov_row", "cov_column")
 _ID = "curve_id"
 _GRID_KEY = b"manyfit.grid"
 
@@ -51,7 +47,7 @@ def check_maps(schema: pa.Schema, binding: Binding, source: str) -> None:
     """
     grid = binding.grid
     names = [field.name for field in _fields(schema, binding)]
-    taken = {*grid.map_dims, *_COV_DIMS, *_coordinates(Arrays(source), binding)} - {_ID}
+    taken = {*grid.map_dims, *COV_DIMS, *_coordinates(Arrays(source), binding)} - {_ID}
     both = [name for name in names if name in taken]
     if both:
         raise ValueError(
@@ -81,7 +77,9 @@ def prepare_maps(sink: MapSink, schema: pa.Schema, binding: Binding, source: str
     about = json.loads(schema.metadata[METADATA_KEY])
     with warnings.catch_warnings():  # that format 3 has no word on consolidated metadata yet
         warnings.simplefilter("ignore", UserWarning)
-        root = zarr.open_group(sink.path, mode="a", zarr_format=3, attributes={"manyfit": about})
+        root = zarr.open_group(
+            sink.path, mode="a", zarr_format=3, attributes=group_attributes(about)
+        )
         zarr.open_group(sink.ledger, mode="a", zarr_format=3)  # what lies beside maps must be one
         coordinates = _copy_coordinates(root, Arrays(source), binding)
         named = [_ID] if binding.layout.curve_id else []
@@ -185,9 +183,7 @@ def _create(
     """Create one map."""
     side = len(about["model"]["params"])
     square = (side, side) if pa.types.is_fixed_size_list(field.type) else ()
-    attributes = _attributes(field.name, about)
-    if square:
-        attributes["params"] = about["model"]["params"]
+    attributes = map_attributes(field.name, about)
     if coordinates and field.name != _ID:
         attributes["coordinates"] = " ".join(coordinates)
     root.create_array(
@@ -196,7 +192,7 @@ def _create(
         chunks=(*grid.tile, *square),
         dtype=_dtype(field),
         fill_value=_fill(field),
-        dimension_names=(*grid.map_dims, *(_COV_DIMS if square else ())),
+        dimension_names=(*grid.map_dims, *(COV_DIMS if square else ())),
         attributes=attributes,
         overwrite=True,
     )
@@ -218,21 +214,6 @@ def _fill(field: pa.Field) -> Any:
     if isinstance(dtype, np.dtypes.StringDType):
         return ""
     return np.nan if dtype.kind == "f" else dtype.type(0)
-
-
-def _attributes(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a map says of itself, codes as the CF conventions want them."""
-    model = about["model"]
-    names = model["params"], tuple(model.get("derived", ()))
-    described = {n: c.description for c in RESULT_COLUMNS for n in c.named(*names)}
-    attributes: dict[str, Any] = {"description": described.get(name, "")}
-    if name == "status":
-        attributes["flag_values"] = [NOT_FITTED, *(int(s) for s in Status)]
-        attributes["flag_meanings"] = " ".join(["NOT_FITTED", *(s.name for s in Status)])
-    if name == "flags":
-        attributes["flag_masks"] = [int(f) for f in Flag]
-        attributes["flag_meanings"] = " ".join(str(f.name) for f in Flag)
-    return attributes
 
 
 def _coordinates(arrays: Arrays, binding: Binding) -> dict[str, tuple[int, ...]]:

@@ -28,7 +28,8 @@ def test_version_is_that_of_the_distribution() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import manyfit", ["numpy", "dask", "distributed", "pyarrow"]),
+        ("import manyfit", ["numpy", "dask", "distributed", "pyarrow", "xarray", "pandas"]),
+        ("from manyfit import fit_table, fit_dataframe", ["xarray", "pandas", "polars", "zarr"]),
         ("import manyfit.solver", ["dask", "distributed", "pyarrow"]),
         ("from manyfit import *", []),
         (

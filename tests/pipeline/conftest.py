@@ -1,5 +1,7 @@
 """The same curves in every layout, and one cluster for all tests."""
 
+import importlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,3 +118,15 @@ def client() -> Iterator[Client]:
     """Two worker processes that all tests share, unless they break them."""
     with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as connection:  # type: ignore[no-untyped-call]
         yield connection
+
+
+@pytest.fixture(scope="session")
+def friend() -> Callable[[str], Any]:
+    """Import what is optional: where it is missing a test is skipped, but in CI it fails."""
+
+    def load(name: str) -> Any:
+        if "CI" in os.environ:
+            return importlib.import_module(name)
+        return pytest.importorskip(name, reason=f"needs {name}: pip install 'manyfit[dev]'")
+
+    return load

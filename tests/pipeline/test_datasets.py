@@ -206,7 +206,7 @@ class ParquetTests(DatasetTests):
         file = path / f"{piece}.parquet"
         group = pq.read_metadata(file).row_group(0)
         columns = [group.column(j) for j in range(group.num_columns)]
-        y = next(c for c in columns if c.path_in_schema.startswith("y"))
+        y = next(c for c in columns if ".y" in f".{c.path_in_schema}")
         return file, y.data_page_offset, y.total_compressed_size
 
 
@@ -220,6 +220,17 @@ class TestFixedSizeLists(TestLists):
     def table(self, y: Any, more: dict[str, Any]) -> dict[str, Any]:
         lists = super().table(y, more)
         return {**lists, "y": pa.array(lists["y"], pa.list_(pa.float64(), 16))}
+
+
+class TestListsOfStructs(ParquetTests):
+    def table(self, y: Any, more: dict[str, Any]) -> dict[str, Any]:
+        fields = {"x": np.tile(X, len(y)), "y": y.reshape(-1)}
+        if "s" in more:
+            fields["s"] = more["s"].reshape(-1)
+        points = pa.StructArray.from_arrays(list(fields.values()), list(fields))
+        offsets = pa.array(np.arange(len(y) + 1, dtype="i4") * 16)
+        columns = {name: v for name, v in more.items() if v.ndim == 1}
+        return {**columns, "points": pa.ListArray.from_arrays(offsets, points)}
 
 
 class TestLong(ParquetTests):

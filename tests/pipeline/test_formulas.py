@@ -92,7 +92,7 @@ def test_what_is_no_formula_is_told_once_and_the_workers_have_nothing_to_decide(
 def test_a_table_is_told_once_however_many_batches_it_has(
     layouts: Any, values: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("manyfit.pipeline.memory.BATCH_BYTES", 2_000)
+    monkeypatch.setattr("manyfit.pipeline.streams.BATCH_BYTES", 2_000)
     monkeypatch.setattr(formulas, "_tell", formulas._tell.__wrapped__)  # each time
     with pytest.warns(ModelWarning) as caught:
         fit_table(layouts.table("list", values[:60]), branching, p0=START)

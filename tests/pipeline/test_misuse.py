@@ -285,7 +285,6 @@ def test_calls_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
         fit_dataset(path, line, tmp_path / "out", retries=-1)
     with pytest.raises(ValueError, match="columns belong to open_dataset"):
         fit_dataset(open_dataset(path), line, tmp_path / "out", columns=Columns())
-    with pytest.raises(
-        DatasetError, match=re.escape("the table has no rows; its columns are ['y']")
-    ):
-        fit_table(pa.table({"y": Y[:0]}), line)
+    message = re.escape("the table has no rows; its columns are ['y', 'x']")
+    with pytest.raises(DatasetError, match=message):
+        fit_table(pa.table({"y": Y[:0], "x": Y[:0]}), line)

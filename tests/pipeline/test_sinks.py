@@ -316,7 +316,7 @@ class TestZarrMaps(SinkTests):
         assert maps.plate.values[7] == "plate 7"
         assert maps.cov.attrs["params"] == ["a", "b", "c"]
         assert maps.status.attrs["flag_meanings"].split()[:2] == ["NOT_FITTED", "IMPROPER_INPUT"]
-        assert maps.attrs["manyfit"]["model"]["name"] == "decay"
+        assert json.loads(maps.attrs["manyfit"])["model"]["name"] == "decay"
 
     def test_no_two_partitions_share_a_chunk(self, job: Any, client: Any, out: Path) -> None:
         job(out, client)
