@@ -75,7 +75,7 @@ def open_arrays(paths: Paths, columns: Columns) -> Dataset:
         dims=y.labels,
         shape=y.sizes,
         fit=fit,
-        tile=tile_shape(y.sizes, array.chunks, fit, array.dtype.itemsize),
+        tile=tile_shape(y.sizes, array.chunks, fit, array.dtype.itemsize, array.shards),
         arrays=group.placed,
         mask=columns.mask,
     )
