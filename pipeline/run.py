@@ -221,7 +221,9 @@ def _prepare(work: Work) -> None:
     if isinstance(work.sink, MapSink):
         from .arrays.maps import prepare_maps  # noqa: PLC0415 - loads zarr
 
-        prepare_maps(work.sink, work.schema, work.binding, work.dataset.files[0].path)
+        source = work.dataset.files[0].path
+        empty = set(range(len(work.dataset.files))) - {b.file for b in work.dataset.blocks}
+        prepare_maps(work.sink, work.schema, work.binding, source, empty=empty)
 
 
 @contextmanager

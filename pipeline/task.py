@@ -109,8 +109,9 @@ class Task:
         if isinstance(self.sink, MapSink):
             from .arrays.maps import write_maps  # noqa: PLC0415 - loads zarr
 
+            index, n_curves = partition.index, partition.curves
             tiles = [piece.file for piece in partition.slices]
-            return write_maps(self.sink, partition.index, tiles, rows, self.binding)
+            return write_maps(self.sink, index, tiles, rows, self.binding, n_curves)
         return write_part(self.sink.part(partition.index), rows, self.schema, partition.curves)
 
 

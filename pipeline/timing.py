@@ -64,7 +64,7 @@ class Timing:
 
 def time_partition(task: Task, given: Assignment) -> Timing:
     """Do as much of a partition as shows how long it takes; what was written is removed."""
-    curves, read_s = _read(task, given)
+    curves, at_once, read_s = _read(task, given)
     fit_s, rows = _fit(task, curves)
     n_curves = given.partition.curves
     return Timing(
@@ -72,7 +72,7 @@ def time_partition(task: Task, given: Assignment) -> Timing:
         n_fits=rows.num_rows,
         read_s=read_s,
         fit_s=fit_s * n_curves,
-        write_s=_write(task, given, rows, len(curves)) * n_curves,
+        write_s=_write(task, given, rows, at_once) * n_curves,
     )
 
 
@@ -81,23 +81,27 @@ def first_curves(task: Task, given: Assignment) -> Curves:
     return next(_filled(read_curves(given.files, given.partition, task.binding)))
 
 
-def _read(task: Task, given: Assignment) -> tuple[Curves, float]:
-    """Return the first batch of a partition, and how long reading all batches takes."""
+def _read(task: Task, given: Assignment) -> tuple[Curves, int, float]:
+    """Read some of a partition.
+
+    Returns the first batch, how many curves are read at once, and how long reading all takes.
+    """
     partition, tiles = given.partition, task.binding.layout.grid is not None
     begun = perf_counter()
     if tiles:
         one = replace(partition, slices=partition.slices[:1])
-        sizes = list(map(len, read_curves(given.files, one, task.binding)))
-        seconds = (perf_counter() - begun) * partition.curves / sum(sizes)
-        return first_curves(task, given), seconds
+        at_once = sum(map(len, read_curves(given.files, one, task.binding)))
+        seconds = (perf_counter() - begun) * partition.curves / at_once
+        return first_curves(task, given), at_once, seconds
     batches = _filled(read_curves(given.files, partition, task.binding))
     first = next(batches)
     seconds = perf_counter() - begun
     begun, others = perf_counter(), partition.curves - len(first)
     following = next(batches, None)
     if following is None:
-        return first, seconds * partition.curves / len(first)
-    return first, seconds + (perf_counter() - begun) * others / len(following)
+        return first, len(first), seconds * partition.curves / len(first)
+    seconds += (perf_counter() - begun) * others / len(following)
+    return first, len(first), seconds
 
 
 def _fit(task: Task, curves: Curves) -> tuple[float, pa.RecordBatch]:
@@ -127,10 +131,8 @@ def _fitted(task: Task, curves: Curves) -> tuple[float, pa.RecordBatch]:
 
 
 def _write(task: Task, given: Assignment, rows: pa.RecordBatch, n_curves: int) -> float:
-    """Return what writing and committing takes a curve; of maps, tiles are written whole."""
+    """Write and commit as many curves as are read at once; return what that takes a curve."""
     partition = given.partition
-    if task.binding.layout.grid is not None:
-        n_curves = task.binding.grid.curves(partition.slices[0].file)
     rows = rows.take(pa.array(np.arange(n_curves) % rows.num_rows))
     small = replace(partition, slices=partition.slices[:1], curves=n_curves)
     with tempfile.TemporaryDirectory() as folder:

@@ -36,7 +36,16 @@ def bind_arrays(
     grid = dataset.layout.grid
     assert grid is not None
     columns = replace(dataset.columns, x=_predictors(dataset.columns, model, grid))
-    found = bind(model, options, p0, columns=columns, layout=dataset.layout, schema=dataset.schema)
+    found = bind(
+        model,
+        options,
+        p0,
+        columns=columns,
+        layout=dataset.layout,
+        schema=dataset.schema,
+        where=dataset.where,
+    )
+    _check_kept(found, grid)
     arrays = Arrays(dataset.files[0].path)
     binding = replace(
         found,
@@ -49,7 +58,8 @@ def bind_arrays(
         ),
     )
     y = binding.layout.y[0]
-    used = dict.fromkeys([*binding.columns, *([grid.mask] if grid.mask else [])])
+    asked = dataset.where.columns if dataset.where else ()
+    used = dict.fromkeys([*binding.columns, *([grid.mask] if grid.mask else []), *asked])
     stamped = {
         n: grid.arrays[n] if n == y else replace(grid.arrays[n], stamp=arrays.digest(n))
         for n in used
@@ -80,6 +90,17 @@ def _predictors(columns: Columns, model: Model, grid: Grid) -> Any:
 def _runs(name: str, grid: Grid) -> bool:
     """Whether there is an array of this name that runs along a curve."""
     return name in grid.arrays and bool(set(grid.arrays[name].dims) & set(grid.fit))
+
+
+def _check_kept(binding: Binding, grid: Grid) -> None:
+    """Refuse to keep arrays that have more than one value a curve."""
+    for field in binding.keep:
+        if _runs(field.name, grid):
+            along = ", ".join(grid.dims[k] for k in grid.fit)
+            raise DatasetError(
+                f"keep: array {field.name!r} runs along {along}, as the curves do; expected one "
+                "value a curve: leave it out"
+            )
 
 
 def _settled(source: Source, arrays: Arrays, grid: Grid) -> Source:
