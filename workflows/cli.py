@@ -139,8 +139,8 @@ def main() -> None:
 @click.option(
     "--where",
     metavar="CONDITION",
-    help="Which rows (of Zarr: curves) to take, such as \"plate == 'A1' and dose > 3\": comparisons, in [...], "
-    "is None, and, or, not.",
+    help="Which rows (of Zarr: curves) to take, such as \"plate == 'A1' and dose > 3\": "
+    "comparisons, in [...], is None, and, or, not.",
 )
 @click.option(
     "--keep",

@@ -61,10 +61,21 @@ def bind_arrays(
     asked = dataset.where.columns if dataset.where else ()
     used = dict.fromkeys([*binding.columns, *([grid.mask] if grid.mask else []), *asked])
     stamped = {
-        n: grid.arrays[n] if n == y else replace(grid.arrays[n], stamp=arrays.digest(n))
+        n: grid.arrays[n] if n == y else replace(grid.arrays[n], stamp=stamp_of(arrays, grid, n))
         for n in used
     }
     return replace(binding, layout=replace(binding.layout, grid=replace(grid, arrays=stamped)))
+
+
+def stamp_of(arrays: Arrays, grid: Grid, name: str) -> str:
+    """Return what tells an array from itself when it was changed; slab by slab (see `growth`)."""
+    dims, slab = grid.arrays[name].dims, grid.tile[:1]
+    if not set(dims) & set(grid.map[:1]):
+        return arrays.digest(name)
+    first, size = grid.map[0], grid.map_shape[0]
+    slabs = (slice(k, min(k + slab[0], size)) for k in range(0, size, slab[0]))
+    regions = (tuple(s if k == first else slice(0, grid.shape[k]) for k in dims) for s in slabs)
+    return " ".join(arrays.digest(name, region) for region in regions)
 
 
 def _predictors(columns: Columns, model: Model, grid: Grid) -> Any:

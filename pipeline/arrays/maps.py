@@ -91,7 +91,7 @@ def prepare_maps(
     *,
     empty: Collection[int] = (),
 ) -> None:
-    """Create every map, with nothing in it, unless that was done before.
+    """Create every map, with nothing in it, or make those there are as long as the input is now.
 
     Parameters
     ----------
@@ -106,9 +106,9 @@ def prepare_maps(
     empty
         Tiles without a curve that is selected: no partition has them.
     """
-    if sink.rows.exists():
+    grid, there = binding.grid, sink.rows.exists()
+    if there and read_schema(sink)[1].shape == grid.shape:
         return
-    grid = binding.grid
     about = json.loads(schema.metadata[METADATA_KEY])
     with warnings.catch_warnings():  # that format 3 has no word on consolidated metadata yet
         warnings.simplefilter("ignore", UserWarning)
@@ -119,6 +119,10 @@ def prepare_maps(
         named = [_ID] if binding.layout.curve_id else []
         kept = {field.name: _kept_attributes(arrays, field.name) for field in binding.keep}
         for field in _fields(schema, binding):
+            if there:
+                found = _opened(sink.path, field.name)
+                found.resize((*grid.map_shape, *found.shape[len(grid.map) :]))
+                continue
             attributes = kept.get(field.name) or _attributes(field.name, about)
             _create(root, field, grid, attributes, [*coordinates, *named])
         zarr.consolidate_metadata(root.store)

@@ -12,6 +12,7 @@ from ..errors import DatasetError
 from ..ledger import Job
 from ..plan import Partition
 from ..recount import Input, file_problems, joined, same_files
+from .binding import stamp_of
 from .dataset import open_arrays
 from .grid import Grid
 from .reading import running_numbers
@@ -66,7 +67,7 @@ def _columns(known: Mapping[str, Any], was: Grid) -> Columns:
 def _array_problems(was: Grid, arrays: Arrays) -> Iterator[str]:
     """Find arrays that feed the model, other than y, and are not what they were."""
     for name, placed in was.arrays.items():
-        if placed.stamp and (name not in arrays or arrays.digest(name) != placed.stamp):
+        if placed.stamp and (name not in arrays or stamp_of(arrays, was, name) != placed.stamp):
             yield (
                 f"array {name} is not what was fitted with: it has changed; fit again, into "
                 "another output directory"
