@@ -3,8 +3,9 @@
 python -m tests.benchmarks.memory [--limit 500MB] [--curves N ...] [--layouts [LAYOUT ...]]
 
 Each data set is simulated (list columns, 50 points), fitted by two workers that Dask kills at 95 %
-of the limit, and the highest resident size that each worker ever had is read from the kernel. Then 400,000 curves in every layout (see
-`tests.pipeline.storage`): the peak that `manyfit plan` projects, and that of the workers.
+of the limit, and the highest resident size that each worker ever had is read from the kernel. Then
+400,000 curves in every layout (see `tests.pipeline.storage`): the peak that `manyfit plan`
+projects, and that of the workers.
 """
 
 import argparse
