@@ -44,10 +44,11 @@ class Columns:
         Constants of the model, ``{constant: column or number}``.
     keep
         Columns that are carried through to the result, behind the curve id; of long rows the first
-        of each curve.
+        of each curve. Zarr: arrays that do not run along a curve; they become maps as well.
     where
         Which rows are taken, such as ``"plate == 'A1' and dose > 3"`` (see `where`). Curves without
-        an id are numbered among those that are taken.
+        an id are numbered among those that are taken. Zarr: which curves are taken, by arrays that
+        do not run along a curve; numbers are those of all. Maps say ``NOT_SELECTED`` of the others.
     axis
         Zarr: the dimension of y along which a curve runs, or several for a model of several
         predictors; names, or positions. Default: the only one that y shares with x, else the last

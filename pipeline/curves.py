@@ -6,8 +6,8 @@ to (n_curves, n_points), and if they have one x it is passed once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,29 @@ class Curves:
     def __len__(self) -> int:
         """Return the number of curves."""
         return len(self.ids)
+
+    def first(self, count: int) -> Self:
+        """Return the first curves, without copying."""
+        few = slice(count)
+        points = few if self.offsets is None else slice(self.offsets[min(count, len(self))])
+
+        def cut(values: Numbers) -> Numbers:
+            shared = self.offsets is None and values.ndim == 1
+            return values if shared else values[points]
+
+        return replace(
+            self,
+            ids=self.ids[few],
+            index=tuple(positions[few] for positions in self.index),
+            keep=tuple(column[few] for column in self.keep),
+            x={name: cut(values) for name, values in self.x.items()},
+            y=self.y[points],
+            offsets=None if self.offsets is None else self.offsets[: count + 1],
+            sigma=None if self.sigma is None else cut(self.sigma),
+            p0={name: v[few] if np.ndim(v) else v for name, v in self.p0.items()},
+            constants={name: v[few] if np.ndim(v) else v for name, v in self.constants.items()},
+            uneven=None if self.uneven is None else self.uneven[few],
+        )
 
 
 def numbers(array: pa.Array) -> Floats:

@@ -119,7 +119,6 @@ def open_dataset(paths: Paths, columns: Columns | None = None) -> Dataset:
     columns = columns or Columns()
     given = [paths] if isinstance(paths, str | PathLike) else list(paths)
     if any(map(is_zarr, given)):
-        _check_arrays(columns)
         from .arrays.dataset import open_arrays  # noqa: PLC0415 - loads zarr
 
         return open_arrays(given, columns)
@@ -170,16 +169,6 @@ def _check_rows(columns: Columns) -> None:
             raise DatasetError(
                 f"{option} is given ({value!r}), but the data are Parquet: it belongs to Zarr "
                 "arrays. Leave it out; null is a point that is not there"
-            )
-
-
-def _check_arrays(columns: Columns) -> None:
-    """Refuse what only rows have."""
-    for option, value in (("where", columns.where), ("keep", columns.keep)):
-        if value:
-            raise DatasetError(
-                f"{option} is given ({value!r}), but the data are Zarr: it belongs to the columns "
-                "of Parquet. Leave it out"
             )
 
 

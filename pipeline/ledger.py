@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
+from .arrays.growth import without_growth
 from .errors import JobMismatchError
 from .identity import digest
 from .plan import Partition, Plan
@@ -127,7 +128,7 @@ class Job:
     def settings(self) -> str:
         """A hash of all that decides the results but the input."""
         chosen = {name: v for name, v in self.description.items() if name != "input"}
-        return digest([FORMAT_VERSION, chosen])
+        return digest([FORMAT_VERSION, chosen | {"columns": without_growth(chosen["columns"])}])
 
     @cached_property
     def _files(self) -> list[list[Any]]:

@@ -1,5 +1,8 @@
 """What a run will take, measured: some curves are fitted in a process of its own, as by a worker.
 
+Time is that of partitions spread over the data (see `timing`); and what a worker takes until its
+first curves are fitted, loading code and compiling, counts once.
+
 Memory does not grow with a partition, since rows are read, fitted and written in batches of bounded
 size. So the most that a task needs shows in its first batches, those of the partition whose curves
 are largest among them; to these comes a row group of results, which is held until it is written.
@@ -16,31 +19,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 
-import pyarrow as pa
-
-from .curves import Curves
 from .errors import ClusterError
 from .files import File
 from .ledger import Job
 from .packing import packed
 from .plan import Partition
-from .reading import BATCH_BYTES
 from .table import fit_rows
 from .task import GROUP_BYTES, Assignment, Task, read_curves, write_part
-
-FEW = 512
-"""Curves that are timed; more, as long as it takes no longer than `ENOUGH_S`."""
-
-MANY = 1 << 15
-ENOUGH_S = 0.5
+from .timing import Timing, first_curves, time_partition
 
 MARGIN = 1.5
 """What is lost to holes in memory: workers that had done many partitions held up to half more."""
 
 _MEMORY_S = 2.0
 _MOST_BATCHES = 8
+
+_TIMING_S = 5.0
+"""With slow models fewer partitions are timed."""
+
+_WARM_UP = 64
+"""Curves that are fitted before anything is measured."""
 
 _PLACES = 4
 """Partitions, spread over the data, that these are taken from."""
@@ -52,21 +52,44 @@ class Pilot:
 
     Attributes
     ----------
-    n_fits, seconds
-        How many curves were timed, and how long they took one thread, reading included.
+    timings
+        What partitions take one thread.
+    ready_s
+        What it took from the start of the process until the first curves were fitted.
     base_bytes, peak_bytes
         What a worker has before it gets a task, and at the most.
     """
 
-    n_fits: int
-    seconds: float
+    timings: tuple[Timing, ...]
+    ready_s: float
     base_bytes: int
     peak_bytes: int
 
     @property
+    def n_fits(self) -> int:
+        """Curves that were timed."""
+        return sum(timing.n_fits for timing in self.timings)
+
+    @property
     def fits_per_s(self) -> float:
         """Curves a second and thread."""
-        return self.n_fits / max(self.seconds, 1e-9)
+        return sum(t.curves for t in self.timings) / sum(t.seconds for t in self.timings)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The slowest and the fastest partition, in curves a second."""
+        speeds = [timing.fits_per_s for timing in self.timings]
+        return min(speeds), max(speeds)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The shares of reading, fitting and writing in the time."""
+        whole = sum(t.seconds for t in self.timings)
+        parts = {"reading": "read_s", "fitting": "fit_s", "writing": "write_s"}
+        return {
+            name: sum(getattr(t, part) for t in self.timings) / whole
+            for name, part in parts.items()
+        }
 
     def worker_bytes(self, n_threads: int) -> int:
         """Return the most that a worker of some threads needs."""
@@ -75,8 +98,12 @@ class Pilot:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What travels to the process: the task, its heaviest partition, and some to be timed."""
+    """What travels to the process: the task, its heaviest partition, and some to be timed.
 
+    `begun` is when the process was started, in seconds of the epoch.
+    """
+
+    begun: float
     task: Task
     heaviest: Assignment
     places: tuple[Assignment, ...]
@@ -103,7 +130,7 @@ def run_pilot(task: Task, job: Job, left: Sequence[Partition], files: Sequence[F
     heaviest = max(left, key=lambda p: (p.n_bytes / p.curves, p.n_bytes))
     step = max(1, len(left) // _PLACES)
     places = tuple(map(assigned, left[step // 2 :: step][:_PLACES]))
-    payload = packed(Trial(task, assigned(heaviest), places), task.model)
+    payload = packed(Trial(time(), task, assigned(heaviest), places), task.model)
     done = subprocess.run(  # noqa: S603 - this interpreter, and code of ours
         [sys.executable, "-c", f"from {__name__} import main; main()"],
         input=payload,
@@ -112,7 +139,8 @@ def run_pilot(task: Task, job: Job, left: Sequence[Partition], files: Sequence[F
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     try:
-        return Pilot(**json.loads(done.stdout.splitlines()[-1]))
+        found = json.loads(done.stdout.splitlines()[-1])
+        return Pilot(**{**found, "timings": tuple(Timing(**t) for t in found["timings"])})
     except (IndexError, ValueError, TypeError) as error:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         raise ClusterError(
@@ -127,10 +155,23 @@ def main() -> None:
 
     trial = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own, from the process that waits
     base = _peak_bytes()
+    task = trial.task
+    first = first_curves(task, trial.places[0]).first(_WARM_UP)
+    fit_rows(first, task.model, task.options, task.schema)
+    ready_s = time() - trial.begun
     peak = base + round(MARGIN * (_peak_of_some(trial) - base))
-    n_fits, seconds = _timed(trial.task, trial.places)
-    found = Pilot(n_fits=n_fits, seconds=seconds, base_bytes=base, peak_bytes=peak)
+    timings = tuple(_timed(trial))
+    found = Pilot(timings=timings, ready_s=ready_s, base_bytes=base, peak_bytes=peak)
     print(json.dumps(asdict(found)))  # noqa: T201 - this is the answer
+
+
+def _timed(trial: Trial) -> Iterator[Timing]:
+    """Time every place, or as many as there is time for."""
+    begun = perf_counter()
+    for given in trial.places:
+        yield time_partition(trial.task, given)
+        if perf_counter() - begun > _TIMING_S:
+            return
 
 
 def _peak_of_some(trial: Trial) -> int:
@@ -154,40 +195,6 @@ def _write_some(task: Task, given: Assignment) -> tuple[int, int]:
         write_part(Path(folder) / "part.parquet", rows, task.schema, n_curves)
     of_all = n_bytes * given.partition.curves // max(n_curves, 1)
     return max(0, min(GROUP_BYTES + n_bytes // len(rows), of_all) - n_bytes), len(rows)
-
-
-def _timed(task: Task, places: tuple[Assignment, ...]) -> tuple[int, float]:
-    """Fit some curves from every place; more, if that is done in no time."""
-    wanted = FEW
-    while True:
-        begun = perf_counter()
-        batches = (_first(task, given, wanted // len(places)) for given in places)
-        n_fits = sum(len(_fitted(task, curves)) for curves in batches)
-        seconds = perf_counter() - begun
-        enough = n_fits < wanted // 2  # there are no more
-        if seconds > ENOUGH_S / 4 or wanted >= MANY or enough:
-            return n_fits, seconds
-        wanted *= 4
-
-
-def _fitted(task: Task, curves: Curves) -> pa.RecordBatch:
-    """Fit a batch as a task does."""
-    return fit_rows(curves, task.model, task.options, task.schema)
-
-
-def _first(task: Task, given: Assignment, n_curves: int) -> Curves:
-    """Read about so many curves of a partition."""
-    partition = given.partition
-    rows = sum(s.stop - s.start for s in partition.slices)
-    n_rows = max(1, rows * n_curves // partition.curves)
-    smaller = replace(partition, n_bytes=BATCH_BYTES * rows // n_rows)  # batches are so many rows
-    batch_bytes = max(1, partition.n_bytes * n_curves // partition.curves)
-    return next(_filled(read_curves(given.files, smaller, task.binding, batch_bytes)))
-
-
-def _filled(batches: Iterator[Curves]) -> Iterator[Curves]:
-    """Pass over batches without a curve."""
-    return (curves for curves in batches if len(curves))
 
 
 def _peak_bytes() -> int:

@@ -1,13 +1,12 @@
 """Whether a result has a row for each curve of its input, and the input is what was planned."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
 import pyarrow as pa
 
-from .errors import DatasetError
 from .files import File, Paths, find_files, is_zarr, read_footers, root_of
 from .hive import hive_types, hive_values
 from .ledger import Job
@@ -29,17 +28,17 @@ class Input:
         The job of the ledger.
     files
         Its files that are what they were, by position.
-    selection
-        The column of the curve ids, of the rows that are taken.
+    ids
+        Gives the ids of the curves of a partition, as the input has them.
     problems
-        Which files are not what they were.
+        What is not as it was.
     new
         Files that the job does not have.
     """
 
     job: Job
     files: dict[int, File]
-    selection: Selection
+    ids: Callable[[Partition], pa.Array]
     problems: tuple[str, ...]
     new: tuple[str, ...]
 
@@ -47,8 +46,8 @@ class Input:
         """Compare the ids of a part with those of its rows in the input, one by one."""
         if any(s.file not in self.files for s in partition.slices):
             return None  # the files are not what they were: told, or known to the ledger
-        found = _joined(b.column(0) for b in sink.part_rows(partition.index, ["curve_id"]))
-        expected = self._ids(partition).cast(found.type)
+        found = joined(b.column(0) for b in sink.part_rows(partition.index, ["curve_id"]))
+        expected = self.ids(partition).cast(found.type)
         if found.equals(expected):
             return None
         name = sink.part(partition.index).name
@@ -57,15 +56,6 @@ class Input:
         pairs = zip(found.to_pylist(), expected.to_pylist(), strict=True)
         row, (ours, theirs) = next((k, p) for k, p in enumerate(pairs) if p[0] != p[1])
         return f"{name} has curve {ours!r} in row {row}, where the input has {theirs!r}"
-
-    def _ids(self, partition: Partition) -> pa.Array:
-        """Return the ids of the curves of a partition, as the input has them."""
-        if self.job.numbered:
-            return pa.array(np.arange(partition.curves) + partition.first_curve)
-        batches = read_rows(self.files, partition, self.selection)
-        ids = _joined(plain(batch.column(0)) for batch in batches)
-        long = self.job.description["columns"]["layout"]["kind"] == "long"
-        return ids.take(pa.array(run_starts(ids))) if long else ids
 
 
 def open_input(job: Job, data: Paths) -> Input:
@@ -78,23 +68,35 @@ def open_input(job: Job, data: Paths) -> Input:
     """
     given = [data] if isinstance(data, str | PathLike) else list(data)
     if any(map(is_zarr, given)):
-        raise DatasetError(
-            f"the input {given[0]} is Zarr, of which only the result can be verified: leave --data "
-            "out"
-        )
+        from .arrays.recount import open_array_input  # noqa: PLC0415 - loads zarr
+
+        return open_array_input(job, given)
     paths = find_files(given)
     hive = hive_types(map(hive_values, paths))
     footers = read_footers(paths, root_of(given), hive)
     here = {f.file.name: f.file for f in footers}
-    places = {name: k for k, name in enumerate(job.input)}
-    same = {places[n]: f for n, f in here.items() if job.input.get(n) == [f.n_bytes, f.digest]}
+    same, selection = same_files(job, here), _selection(job, footers[0].schema, hive)
+
+    def ids(partition: Partition) -> pa.Array:
+        if job.numbered:
+            return pa.array(np.arange(partition.curves) + partition.first_curve)
+        found = joined(plain(b.column(0)) for b in read_rows(same, partition, selection))
+        long = job.description["columns"]["layout"]["kind"] == "long"
+        return found.take(pa.array(run_starts(found))) if long else found
+
     return Input(
         job=job,
         files=same,
-        selection=_selection(job, footers[0].schema, hive),
-        problems=tuple(_problems(job, here)),
+        ids=ids,
+        problems=tuple(file_problems(job, here)),
         new=tuple(name for name in here if name not in job.input),
     )
+
+
+def same_files(job: Job, here: Mapping[str, File]) -> dict[int, File]:
+    """Return the files that are what they were, by position; `here` by name."""
+    places = {name: k for k, name in enumerate(job.input)}
+    return {places[n]: f for n, f in here.items() if job.input.get(n) == [f.n_bytes, f.digest]}
 
 
 def _selection(job: Job, schema: pa.Schema, hive: dict[str, pa.DataType]) -> Selection:
@@ -106,7 +108,7 @@ def _selection(job: Job, schema: pa.Schema, hive: dict[str, pa.DataType]) -> Sel
     return Selection(columns=(name,) if name else (), hive=hive, where=where)
 
 
-def _problems(job: Job, here: dict[str, File]) -> Iterator[str]:
+def file_problems(job: Job, here: Mapping[str, File]) -> Iterator[str]:
     """Say which files are not what they were, unless the ledger knows."""
     for name, planned in job.input.items():
         known = job.kept.get(name, planned)
@@ -117,7 +119,7 @@ def _problems(job: Job, here: dict[str, File]) -> Iterator[str]:
         yield f"{name} {what}; fit again with on_changed 'refit', or 'keep'"
 
 
-def _joined(arrays: Iterable[pa.Array]) -> pa.Array:
+def joined(arrays: Iterable[pa.Array]) -> pa.Array:
     """Return arrays as one."""
     found = list(arrays)
     return pa.concat_arrays(found) if found else pa.array([])

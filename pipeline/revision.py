@@ -1,6 +1,7 @@
 """What becomes of a job whose input is not what it was: pure functions of ledger and input.
 
-Files that were added are no matter: they make partitions of their own. Files that changed or are
+Files that were added are no matter: they make partitions of their own; so do arrays that have grown
+(see `arrays.growth`). Files that changed or are
 gone are refused, unless it is said what to do with their results:
 
     refit    partitions with rows of such files are taken back; what is left of their rows is
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from .arrays.growth import has_grown, n_slabs, no_growth, without_growth
 from .errors import JobMismatchError
 from .identity import differences
 from .ledger import Job
@@ -87,11 +89,16 @@ def revise(
 
 def _check_same(found: Job, description: Mapping[str, Any], place: str) -> None:
     """Refuse another job: other columns, another model, other options."""
-    there = {**found.description, "input": description["input"]}
-    if differences(there, description):
+    there, here = {**found.description, "input": description["input"]}, dict(description)
+    before, now = there["columns"], here["columns"]
+    if has_grown(before, now):
+        slabs = n_slabs(before)
+        there["columns"], here["columns"] = (without_growth(c, slabs) for c in (before, now))
+    if differences(there, here):
         raise JobMismatchError(
             f"{place} holds the results of another job. Different: "
-            f"{'; '.join(differences(found.description, description))}. Choose another output "
+            f"{'; '.join(differences(found.description, description))}. "
+            f"{''.join(f'{why}. ' for why in no_growth(before, now))}Choose another output "
             "directory, or remove this one to fit all curves again"
         )
 

@@ -53,9 +53,10 @@ def fit_dataset(
 
     The output directory holds the state of the job: called again, the same job goes on where it
     was left, and does nothing when all is done. Files that were added to the input are fitted and
-    their rows follow the others; files that changed or are gone are refused, unless `on_changed`
-    says what to do. Everything that can be wrong with the input, the model or the options is found
-    before a worker starts.
+    their rows follow the others, and so is what was appended to Zarr arrays along their first map
+    dimension; files that changed or are gone are refused, unless `on_changed` says what to do.
+    Everything that can be wrong with the input, the model or the options is found before a worker
+    starts.
 
     Parameters
     ----------
@@ -221,7 +222,9 @@ def _prepare(work: Work) -> None:
     if isinstance(work.sink, MapSink):
         from .arrays.maps import prepare_maps  # noqa: PLC0415 - loads zarr
 
-        prepare_maps(work.sink, work.schema, work.binding, work.dataset.files[0].path)
+        source = work.dataset.files[0].path
+        empty = set(range(len(work.dataset.files))) - {b.file for b in work.dataset.blocks}
+        prepare_maps(work.sink, work.schema, work.binding, source, empty=empty)
 
 
 @contextmanager

@@ -76,6 +76,21 @@ class Task:
             return done
         curves = read_curves(given.files, partition, self.binding)
         rows = (fit_rows(c, self.model, self.options, self.schema) for c in curves)
+        return self.commit(given, rows, begun)
+
+    def commit(self, given: Assignment, rows: Iterable[pa.RecordBatch], begun: float) -> Record:
+        """Write the rows of a partition, and the record that says so.
+
+        Parameters
+        ----------
+        given
+            The partition.
+        rows
+            One a curve, in order.
+        begun
+            When work on it was begun, by `perf_counter`.
+        """
+        partition = given.partition
         counts = self._write(partition, rows)
         record = Record(
             fingerprint=given.fingerprint,
@@ -94,8 +109,9 @@ class Task:
         if isinstance(self.sink, MapSink):
             from .arrays.maps import write_maps  # noqa: PLC0415 - loads zarr
 
+            index, n_curves = partition.index, partition.curves
             tiles = [piece.file for piece in partition.slices]
-            return write_maps(self.sink, partition.index, tiles, rows, self.binding)
+            return write_maps(self.sink, index, tiles, rows, self.binding, n_curves)
         return write_part(self.sink.part(partition.index), rows, self.schema, partition.curves)
 
 
@@ -169,11 +185,13 @@ def write_part(
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Put batches together until they make a row group."""
     held: list[pa.RecordBatch] = []
+    n_bytes = 0
     for batch in batches:
         held.append(batch)
-        if sum(b.nbytes for b in held) >= GROUP_BYTES:
+        n_bytes += batch.nbytes
+        if n_bytes >= GROUP_BYTES:
             yield pa.Table.from_batches(held)
-            held = []
+            held, n_bytes = [], 0
     if held:
         yield pa.Table.from_batches(held)
 
@@ -181,11 +199,17 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 def _writing(schema: pa.Schema) -> dict[str, Any]:
     """Return how to write: noisy floats gain nothing from a dictionary, codes and names do.
 
-    Measured on results of three parameters, one core: snappy 2.4 M rows/s and 125 bytes a row, zstd
-    1.6 and 110, nothing 3.3 and 148.
+    Numbers of curves follow each other: their differences are stored. Measured on results of three
+    parameters, one core, processor time a row: so 0.23 us and 119 bytes, all integers by dictionary
+    0.27 and 125, zstd 0.39 and 108, nothing compressed 0.18 and 146.
     """
-    plain = [f.name for f in schema if not (pa.types.is_float64(f.type) or f.name == "cov")]
-    return {"compression": "snappy", "use_dictionary": plain}
+    running = [f.name for f in schema if f.name == "curve_id" and pa.types.is_integer(f.type)]
+    floats = [f.name for f in schema if pa.types.is_float64(f.type) or f.name == "cov"]
+    return {
+        "compression": "snappy",
+        "use_dictionary": [n for n in schema.names if n not in {*floats, *running}],
+        "column_encoding": dict.fromkeys(running, "DELTA_BINARY_PACKED"),
+    }
 
 
 def run_partition(payload: bytes, given: Assignment) -> Record:

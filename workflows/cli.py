@@ -139,11 +139,14 @@ def main() -> None:
 @click.option(
     "--where",
     metavar="CONDITION",
-    help="Which rows to take, such as \"plate == 'A1' and dose > 3\": comparisons, in [...], "
-    "is None, and, or, not.",
+    help="Which rows (of Zarr: curves) to take, such as \"plate == 'A1' and dose > 3\": "
+    "comparisons, in [...], is None, and, or, not.",
 )
 @click.option(
-    "--keep", multiple=True, metavar="COLUMN,...", help="Columns to carry through to the result."
+    "--keep",
+    multiple=True,
+    metavar="COLUMN,...",
+    help="Columns, or arrays of one value a curve, to carry through to the result.",
 )
 @click.option(
     "--nan-policy",

@@ -46,7 +46,7 @@ def describe_plan(given: FitJob) -> str:
     if left:
         limits = worker_limits(given.cluster, given.n_workers)
         pilot = run_pilot(work.task, job, left, work.dataset.files)
-        lines += [memory_line(pilot, limits), time_line(pilot, limits, left, local=_local(given))]
+        lines += [memory_line(pilot, limits), time_lines(pilot, limits, left, local=_local(given))]
     lines.append(f"results    {given.out}")
     return "\n".join(dict.fromkeys(line for text in lines for line in text.splitlines()))
 
@@ -71,15 +71,24 @@ def memory_line(pilot: Pilot, limits: Limits) -> str:
     return f"memory     {_megabytes(need)} a worker at its peak, {may}"
 
 
-def time_line(pilot: Pilot, limits: Limits, left: Sequence[Partition], *, local: bool) -> str:
-    """Say how long it will take."""
-    threads = sum(n for _, n in limits)
-    at_once = min(threads, default_workers()) if local else threads
-    at_once = min(at_once, len(left))
-    seconds = sum(p.curves for p in left) / pilot.fits_per_s / max(at_once, 1)
+def time_lines(pilot: Pilot, limits: Limits, left: Sequence[Partition], *, local: bool) -> str:
+    """Say how long it will take, and what that is made of."""
+    threads, cores = sum(n for _, n in limits), default_workers()
+    at_once = min(threads, len(left), cores if local else threads)
+    ready_s = pilot.ready_s * max(1.0, len(limits) / cores) if local else pilot.ready_s
+    curves = sum(p.curves for p in left) / max(at_once, 1)
+    slow, fast = pilot.spread
+    expected, least, most = (
+        duration(ready_s + curves / speed) for speed in (pilot.fits_per_s, fast, slow)
+    )
+    between = f" ({least} .. {most})" if least != most else ""
+    shares = ", ".join(f"{what} {100 * share:.0f} %" for what, share in pilot.shares.items())
     return (
-        f"time       about {duration(seconds)} once workers run: {pilot.fits_per_s:,.0f} fits/s a "
-        f"thread, seen on {pilot.n_fits:,} curves, {at_once} at work"
+        f"time       about {expected}{between}, of which {duration(ready_s)} are for starting and "
+        "compiling\n"
+        f"speed      {pilot.fits_per_s:,.0f} fits/s a thread ({slow:,.0f} .. {fast:,.0f} in "
+        f"{len(pilot.timings)} place(s)): {shares}; seen on {pilot.n_fits:,} curves, {at_once} at "
+        "work"
     )
 
 

@@ -9,6 +9,9 @@ from ..schema import METADATA_KEY, RESULT_COLUMNS
 
 NOT_FITTED = -128
 """Status where no partition is committed yet."""
+NOT_SELECTED = -127
+"""Status of curves for which the condition does not hold."""
+_OF_MAPS = {"NOT_FITTED": NOT_FITTED, "NOT_SELECTED": NOT_SELECTED}
 
 COV_DIMS = ("cov_row", "cov_column")
 """The dimensions that the covariance has behind those of the other maps."""
@@ -28,8 +31,8 @@ def map_attributes(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
     if name == "cov":
         attributes["params"] = list(model["params"])
     if name == "status":
-        attributes["flag_values"] = [NOT_FITTED, *(int(s) for s in Status)]
-        attributes["flag_meanings"] = " ".join(["NOT_FITTED", *(s.name for s in Status)])
+        attributes["flag_values"] = [*_OF_MAPS.values(), *(int(s) for s in Status)]
+        attributes["flag_meanings"] = " ".join([*_OF_MAPS, *(s.name for s in Status)])
     if name == "flags":
         attributes["flag_masks"] = [int(f) for f in Flag]
         attributes["flag_meanings"] = " ".join(str(f.name) for f in Flag)

@@ -36,7 +36,16 @@ def bind_arrays(
     grid = dataset.layout.grid
     assert grid is not None
     columns = replace(dataset.columns, x=_predictors(dataset.columns, model, grid))
-    found = bind(model, options, p0, columns=columns, layout=dataset.layout, schema=dataset.schema)
+    found = bind(
+        model,
+        options,
+        p0,
+        columns=columns,
+        layout=dataset.layout,
+        schema=dataset.schema,
+        where=dataset.where,
+    )
+    _check_kept(found, grid)
     arrays = Arrays(dataset.files[0].path)
     binding = replace(
         found,
@@ -49,12 +58,24 @@ def bind_arrays(
         ),
     )
     y = binding.layout.y[0]
-    used = dict.fromkeys([*binding.columns, *([grid.mask] if grid.mask else [])])
+    asked = dataset.where.columns if dataset.where else ()
+    used = dict.fromkeys([*binding.columns, *([grid.mask] if grid.mask else []), *asked])
     stamped = {
-        n: grid.arrays[n] if n == y else replace(grid.arrays[n], stamp=arrays.digest(n))
+        n: grid.arrays[n] if n == y else replace(grid.arrays[n], stamp=stamp_of(arrays, grid, n))
         for n in used
     }
     return replace(binding, layout=replace(binding.layout, grid=replace(grid, arrays=stamped)))
+
+
+def stamp_of(arrays: Arrays, grid: Grid, name: str) -> str:
+    """Return what tells an array from itself when it was changed; slab by slab (see `growth`)."""
+    dims, slab = grid.arrays[name].dims, grid.tile[:1]
+    if not set(dims) & set(grid.map[:1]):
+        return arrays.digest(name)
+    first, size = grid.map[0], grid.map_shape[0]
+    slabs = (slice(k, min(k + slab[0], size)) for k in range(0, size, slab[0]))
+    regions = (tuple(s if k == first else slice(0, grid.shape[k]) for k in dims) for s in slabs)
+    return " ".join(arrays.digest(name, region) for region in regions)
 
 
 def _predictors(columns: Columns, model: Model, grid: Grid) -> Any:
@@ -80,6 +101,17 @@ def _predictors(columns: Columns, model: Model, grid: Grid) -> Any:
 def _runs(name: str, grid: Grid) -> bool:
     """Whether there is an array of this name that runs along a curve."""
     return name in grid.arrays and bool(set(grid.arrays[name].dims) & set(grid.fit))
+
+
+def _check_kept(binding: Binding, grid: Grid) -> None:
+    """Refuse to keep arrays that have more than one value a curve."""
+    for field in binding.keep:
+        if _runs(field.name, grid):
+            along = ", ".join(grid.dims[k] for k in grid.fit)
+            raise DatasetError(
+                f"keep: array {field.name!r} runs along {along}, as the curves do; expected one "
+                "value a curve: leave it out"
+            )
 
 
 def _settled(source: Source, arrays: Arrays, grid: Grid) -> Source:

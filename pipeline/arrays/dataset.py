@@ -20,8 +20,10 @@ from ..dataset import Dataset
 from ..errors import DatasetError
 from ..files import File, Paths, is_zarr
 from ..layout import ARRAYS, find_layout
+from ..where import Where, parse_where
 from .dims import Prefer, Shape, choose_fit, place
 from .grid import Grid, Placed, tile_shape
+from .single import taken_curves
 from .store import Arrays
 
 _START = "p0_"
@@ -75,7 +77,7 @@ def open_arrays(paths: Paths, columns: Columns) -> Dataset:
         dims=y.labels,
         shape=y.sizes,
         fit=fit,
-        tile=tile_shape(y.sizes, array.chunks, fit, array.dtype.itemsize),
+        tile=tile_shape(y.sizes, array.chunks, fit, array.dtype.itemsize, array.shards),
         arrays=group.placed,
         mask=columns.mask,
     )
@@ -83,17 +85,42 @@ def open_arrays(paths: Paths, columns: Columns) -> Dataset:
     columns = replace(columns, y=y_name, x=_spread(columns.x, grid))
     schema = _schema(arrays, group.placed, grid)
     layout = replace(find_layout(columns, schema), kind="zarr", grid=grid)
+    where = parse_where(columns.where, schema) if columns.where else None
     return Dataset(
         files=tuple(_files(arrays, y_name, grid)),
         schema=schema,
         differences={},
         columns=columns,
         layout=layout,
-        blocks=tuple(
-            Block(file=k, row=0, rows=1, curves=n, n_bytes=8 * n * grid.n_points, head=True)
-            for k, n in enumerate(map(grid.curves, range(grid.n_tiles)))
-        ),
+        blocks=tuple(_blocks(arrays, grid, where)),
+        where=where,
     )
+
+
+def _blocks(arrays: Arrays, grid: Grid, where: Where | None) -> list[Block]:
+    """Return the tiles as blocks; those without a curve that is taken are left out.
+
+    Raises
+    ------
+    DatasetError
+        When no curve is taken, or an array of the condition cannot be read.
+    """
+    blocks = []
+    for k in range(grid.n_tiles):
+        try:
+            taken = taken_curves(arrays, grid, where, k)
+        except OSError as error:
+            raise DatasetError(f"where: {error}") from error
+        n = grid.curves(k) if taken is None else len(taken)
+        if n:
+            n_bytes = 8 * n * grid.n_points
+            blocks.append(Block(file=k, row=0, rows=1, curves=n, n_bytes=n_bytes, head=True))
+    if not blocks and where is not None:
+        raise DatasetError(
+            f"no curve of {arrays.path} is taken by where: {where}. Check its values against the "
+            f"arrays {', '.join(where.columns)}"
+        )
+    return blocks
 
 
 def _one_path(paths: Paths) -> str:
@@ -164,7 +191,7 @@ def _x_names(columns: Columns) -> list[str]:
 def _others(columns: Columns) -> list[str]:
     """Return the arrays that are named for anything but x and y."""
     named = [columns.sigma, columns.mask, columns.curve_id]
-    named += [*columns.p0.values(), *columns.constants.values()]
+    named += [*columns.p0.values(), *columns.constants.values(), *columns.keep]
     return [name for name in named if isinstance(name, str)]
 
 
@@ -202,6 +229,7 @@ def _group(
 ) -> Group:
     """Find out where every array lies in y."""
     on_curves = {*columns.p0.values(), *columns.constants.values(), columns.curve_id, "curve_id"}
+    on_curves |= set(columns.keep)
     on_points = {*_x_names(columns), "x"}
     placed = {y_name: _placed(arrays, y_name, tuple(range(len(y.sizes))))}
     strange: dict[str, str] = {}
@@ -233,6 +261,7 @@ def _check_named(columns: Columns, arrays: Arrays, group: Group) -> None:
     sources = {"sigma": columns.sigma, "mask": columns.mask, "curve_id": columns.curve_id}
     sources |= {f"p0 of {p!r}": name for p, name in columns.p0.items()}
     sources |= {f"constant {c!r}": name for c, name in columns.constants.items()}
+    sources |= {f"keep ({name})": name for name in columns.keep}
     sources |= {f"x ({name})": name for name in _x_names(columns)}
     for what, name in sources.items():
         if isinstance(name, str) and name in group.strange:
@@ -270,11 +299,13 @@ def _type(arrays: Arrays, name: str) -> pa.DataType:
     """Return the Arrow type of the numbers of an array."""
     if arrays.encoding(name).packed:
         return pa.float64()
-    dtype = arrays.array(name).dtype
+    dtype = np.dtype(arrays.array(name).dtype)
+    if arrays.encoding(name).unsigned and dtype.kind == "i":
+        dtype = np.dtype(f"u{dtype.itemsize}")
     if dtype.kind in "OTU":
         return pa.string()
     try:
-        return pa.from_numpy_dtype(np.dtype(dtype).newbyteorder("="))
+        return pa.from_numpy_dtype(dtype.newbyteorder("="))
     except pa.ArrowNotImplementedError:  # complex numbers, records
         return pa.binary(max(1, dtype.itemsize))
 

@@ -4,10 +4,10 @@ Every dimension of y is either a fit dimension, along which a curve runs, or a m
 index of the map dimensions is one curve. A tile is a box of the map dimensions with all of the fit
 dimensions. Tiles are what a partition is made of, and each is one chunk of every map.
 
-A tile is whole chunks: so many that a task and a chunk of a map are worth their while. Where chunks
-that cut the fit dimensions have to be joined, or are very large, a tile is a part of that column of
-chunks, which is decoded once for each tile: memory is bounded by `TILE_BYTES`, and the work on one
-column is shared between workers.
+A tile is whole chunks, or a whole shard: so many that a task and a chunk of a map are worth their
+while. Where chunks that cut the fit dimensions have to be joined, or are very large, a tile is a
+part of that column of chunks, which is decoded once for each tile: memory is bounded by
+`TILE_BYTES`, and the work on one column is shared between workers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -168,7 +168,11 @@ class Grid:
 
 
 def tile_shape(
-    shape: Sequence[int], chunks: Sequence[int], fit: Sequence[int], itemsize: int
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    fit: Sequence[int],
+    itemsize: int,
+    shards: Sequence[int] | None = None,
 ) -> tuple[int, ...]:
     """Choose the shape of tiles, over the map dimensions.
 
@@ -180,6 +184,8 @@ def tile_shape(
         Positions of the fit dimensions.
     itemsize
         Bytes of a stored number.
+    shards
+        Of y, if its chunks lie in shards: a tile grows to a whole one where it may.
     """
     others = [k for k in range(len(shape)) if k not in fit]
     sizes = [max(1, shape[k]) for k in others]
@@ -189,11 +195,20 @@ def tile_shape(
     for j in range(len(tile)):  # divide the slowest dimension first: what is left lies together
         if prod(tile) > most:
             tile[j] = _part(tile[j], -(-prod(tile) // most))
-    for j in reversed(range(len(tile))):
-        grown = min(TILE_CURVES, most) // prod(tile)
-        if grown > 1:
-            tile[j] = min(tile[j] * min(grown, -(-sizes[j] // tile[j])), sizes[j])
-    return tuple(tile)
+    if shards is not None:
+        whole = [min(shards[k], n) for k, n in zip(others, sizes, strict=True)]
+        tile = _grown(tile, whole, most)
+    return tuple(_grown(tile, sizes, min(TILE_CURVES, most)))
+
+
+def _grown(tile: Sequence[int], sizes: Sequence[int], most: int) -> list[int]:
+    """Multiply the sides of a tile, up to some sizes and so many curves, the last side first."""
+    grown = list(tile)
+    for j in reversed(range(len(grown))):
+        times = min(most // prod(grown), -(-sizes[j] // grown[j]))
+        if times > 1:
+            grown[j] = min(grown[j] * times, sizes[j])
+    return grown
 
 
 def _part(size: int, count: int) -> int:

@@ -4,17 +4,21 @@
     out.zarr/cov                float64, with two dimensions more, in the order of the parameters
     out.zarr/status             int8, `NOT_FITTED` where no partition is committed yet
     out.zarr/curve_id           if the input names its curves
+    out.zarr/<array>            arrays that are kept
     out.zarr/<coordinate>       the coordinates of the map dimensions, as in the input
 
 Each tile is one chunk of every map and belongs to one partition, so no two tasks write to one
 chunk. A task first takes the status of all its tiles away, then writes the other maps, and the
-status last: what has a status is whole.
+status last: what has a status is whole. Curves that a condition leaves out have the status
+`NOT_SELECTED`, and are no rows of the result.
 """
 
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +31,46 @@ from ..identity import plain
 from ..schema import METADATA_KEY, index_name
 from ..sink import flush, write_json, written_whole
 from ..table import count_status
-from .attributes import COV_DIMS, NOT_FITTED, group_attributes, map_attributes
+from .attributes import (
+    COV_DIMS,
+    NOT_FITTED,
+    NOT_SELECTED,
+    group_attributes,
+    map_attributes,
+)
 from .grid import Grid, Region
 from .reading import index_of, running_numbers
 from .sink import MapSink
 from .store import Array, Arrays
 
+_ENCODING = {"scale_factor", "add_offset", "missing_value", "_FillValue", "_Unsigned"}
+_ENCODING |= {"_ARRAY_DIMENSIONS", "coordinates"}
 _ID = "curve_id"
 _GRID_KEY = b"manyfit.grid"
 
 
 def check_maps(schema: pa.Schema, binding: Binding, source: str) -> None:
-    """Refuse maps of which one would have the name of a dimension or a coordinate.
+    """Refuse maps that would have the name of a dimension or a coordinate, or lack values.
 
     Raises
     ------
     ValueError
         When there is one.
     """
-    grid = binding.grid
+    grid, arrays = binding.grid, Arrays(source)
     names = [field.name for field in _fields(schema, binding)]
-    taken = {*grid.map_dims, *COV_DIMS, *_coordinates(Arrays(source), binding)} - {_ID}
+    taken = {*grid.map_dims, *COV_DIMS, *_coordinates(arrays, binding)} - {_ID}
+    for field in binding.keep:
+        if field.name in taken:
+            raise ValueError(
+                f"keep: {field.name!r} is a coordinate, and in the maps already: leave it out"
+            )
+        if arrays.encoding(field.name).missing and not pa.types.is_floating(field.type):
+            raise ValueError(
+                f"keep: array {field.name!r} holds {field.type} with values that stand for "
+                "missing, for which a map has no place: leave it out, or choose an output "
+                "directory that does not end in .zarr to get a table"
+            )
     both = [name for name in names if name in taken]
     if both:
         raise ValueError(
@@ -57,8 +80,15 @@ def check_maps(schema: pa.Schema, binding: Binding, source: str) -> None:
         )
 
 
-def prepare_maps(sink: MapSink, schema: pa.Schema, binding: Binding, source: str) -> None:
-    """Create every map, with nothing in it, unless that was done before.
+def prepare_maps(
+    sink: MapSink,
+    schema: pa.Schema,
+    binding: Binding,
+    source: str,
+    *,
+    empty: Collection[int] = (),
+) -> None:
+    """Create every map, with nothing in it, or make those there are as long as the input is now.
 
     Parameters
     ----------
@@ -70,10 +100,12 @@ def prepare_maps(sink: MapSink, schema: pa.Schema, binding: Binding, source: str
         How curves lie in the arrays of the input.
     source
         The path of the input, for its coordinates.
+    empty
+        Tiles without a curve that is selected: no partition has them.
     """
-    if sink.rows.exists():
+    grid, there = binding.grid, sink.rows.exists()
+    if there and read_schema(sink)[1].shape == grid.shape:
         return
-    grid = binding.grid
     about = json.loads(schema.metadata[METADATA_KEY])
     with warnings.catch_warnings():  # that format 3 has no word on consolidated metadata yet
         warnings.simplefilter("ignore", UserWarning)
@@ -81,11 +113,21 @@ def prepare_maps(sink: MapSink, schema: pa.Schema, binding: Binding, source: str
             sink.path, mode="a", zarr_format=3, attributes=group_attributes(about)
         )
         zarr.open_group(sink.ledger, mode="a", zarr_format=3)  # what lies beside maps must be one
-        coordinates = _copy_coordinates(root, Arrays(source), binding)
+        arrays = Arrays(source)
+        coordinates = _copy_coordinates(root, arrays, binding)
         named = [_ID] if binding.layout.curve_id else []
+        kept = {field.name: _kept_attributes(arrays, field.name) for field in binding.keep}
         for field in _fields(schema, binding):
-            _create(root, field, grid, about, [*coordinates, *named])
+            if there:
+                found = _opened(sink.path, field.name)
+                found.resize((*grid.map_shape, *found.shape[len(grid.map) :]))
+                continue
+            attributes = kept.get(field.name) or map_attributes(field.name, about)
+            _create(root, field, grid, attributes, [*coordinates, *named])
         zarr.consolidate_metadata(root.store)
+    status = _opened(sink.path, "status")
+    for tile in empty:
+        status[grid.region(tile)] = NOT_SELECTED
     told = {**(schema.metadata or {}), _GRID_KEY: json.dumps(plain(grid)).encode()}
     with written_whole(sink.rows) as temporary:
         temporary.write_bytes(schema.with_metadata(told).serialize().to_pybytes())
@@ -97,6 +139,7 @@ def write_maps(
     tiles: Sequence[int],
     batches: Iterable[pa.RecordBatch],
     binding: Binding,
+    n_curves: int,
 ) -> dict[int, int]:
     """Write the rows of a partition into its regions, and its receipt.
 
@@ -110,6 +153,8 @@ def write_maps(
         Rows, tile after tile.
     binding
         How curves lie in the arrays of the input.
+    n_curves
+        How many rows there are.
 
     Returns
     -------
@@ -118,21 +163,27 @@ def write_maps(
     Raises
     ------
     RuntimeError
-        When there are not as many rows as curves.
+        When there are not so many rows, or not of these tiles.
     """
     grid = binding.grid
     for tile in tiles:
         (sink.path / "status" / _chunk(grid, tile)).unlink(missing_ok=True)
     counts: Counter[int] = Counter()
     written: list[str] = []
-    ends: list[tuple[int, pa.Table]] = []
+    ends: list[tuple[int, Any, pa.Table]] = []
     for tile, rows in zip(tiles, _by_tile(batches, tiles, grid), strict=True):
         counts.update(count_status(rows))
+        place = _places(rows, grid, tile)
         others = [field for field in _fields(rows.schema, binding) if field.name != "status"]
-        written += _write_tile(sink, grid, tile, rows.select([f.name for f in others]))
-        ends.append((tile, rows.select(["status"])))
-    for tile, rows in ends:
-        written += _write_tile(sink, grid, tile, rows)
+        written += _write_tile(sink, grid, tile, place, rows.select([f.name for f in others]))
+        ends.append((tile, place, rows.select(["status"])))
+    if counts.total() != n_curves:
+        raise RuntimeError(
+            f"the tiles of partition {index} have {counts.total()} curves, but {n_curves} were "
+            "planned: the input has changed since the data set was opened"
+        )
+    for tile, place, rows in ends:
+        written += _write_tile(sink, grid, tile, place, rows)
     for key in written:
         flush(sink.path / key)
     chunks = {key: (sink.path / key).stat().st_size for key in written}
@@ -178,14 +229,16 @@ def _fields(schema: pa.Schema, binding: Binding) -> list[pa.Field]:
 
 
 def _create(
-    root: zarr.Group, field: pa.Field, grid: Grid, about: Mapping[str, Any], coordinates: list[str]
+    root: zarr.Group,
+    field: pa.Field,
+    grid: Grid,
+    attributes: Mapping[str, Any],
+    coordinates: Sequence[str],
 ) -> None:
     """Create one map."""
-    side = len(about["model"]["params"])
-    square = (side, side) if pa.types.is_fixed_size_list(field.type) else ()
-    attributes = map_attributes(field.name, about)
-    if coordinates and field.name != _ID:
-        attributes["coordinates"] = " ".join(coordinates)
+    side = isqrt(field.type.list_size) if pa.types.is_fixed_size_list(field.type) else 0
+    square = (side, side) if side else ()
+    shown = {"coordinates": " ".join(coordinates)} if coordinates and field.name != _ID else {}
     root.create_array(
         field.name,
         shape=(*grid.map_shape, *square),
@@ -193,7 +246,7 @@ def _create(
         dtype=_dtype(field),
         fill_value=_fill(field),
         dimension_names=(*grid.map_dims, *(COV_DIMS if square else ())),
-        attributes=attributes,
+        attributes={**attributes, **shown},
         overwrite=True,
     )
 
@@ -214,6 +267,14 @@ def _fill(field: pa.Field) -> Any:
     if isinstance(dtype, np.dtypes.StringDType):
         return ""
     return np.nan if dtype.kind == "f" else dtype.type(0)
+
+
+def _kept_attributes(arrays: Arrays, name: str) -> dict[str, Any]:
+    """Return what an array that is kept says of itself, but not how its numbers were stored."""
+    attributes = dict(arrays.array(name).attrs)
+    return {key: value for key, value in attributes.items() if key not in _ENCODING} or {
+        "description": f"{name} of the input"
+    }
 
 
 def _coordinates(arrays: Arrays, binding: Binding) -> dict[str, tuple[int, ...]]:
@@ -267,22 +328,35 @@ def _regions(grid: Grid, dims: tuple[int, ...]) -> Iterator[Region]:
 def _by_tile(
     batches: Iterable[pa.RecordBatch], tiles: Sequence[int], grid: Grid
 ) -> Iterator[pa.Table]:
-    """Put batches together, tile by tile."""
-    rows = iter(batches)
+    """Put batches together, tile by tile; each batch is of one."""
+    found = groupby(batches, key=lambda batch: _tile_of(batch, grid))
     for tile in tiles:
-        held: list[pa.RecordBatch] = []
-        while (lacking := grid.curves(tile) - sum(b.num_rows for b in held)) > 0:
-            batch = next(rows, None)
-            if batch is None:
-                raise RuntimeError(
-                    f"tile {grid.name(tile)} lacks {lacking} of its {grid.curves(tile)} curves: "
-                    "the input has changed since the data set was opened"
-                )
-            held.append(batch)
-        yield pa.Table.from_batches(held)
+        there, rows = next(found, (None, iter(())))
+        if there != tile:
+            raise RuntimeError(
+                f"tile {grid.name(tile)} has no curves: the input has changed since the data set "
+                "was opened"
+            )
+        yield pa.Table.from_batches(list(rows))
 
 
-def _write_tile(sink: MapSink, grid: Grid, tile: int, rows: pa.Table) -> list[str]:
+def _tile_of(batch: pa.RecordBatch, grid: Grid) -> int:
+    """Return the tile that the first curve of a batch is in."""
+    number = 0
+    for dim, side, count in zip(grid.map_dims, grid.tile, grid.tiles, strict=True):
+        number = number * count + batch.column(index_name(dim))[0].as_py() // side
+    return number
+
+
+def _places(rows: pa.Table, grid: Grid, tile: int) -> Any:
+    """Return where the curves are among all of a tile, (n_rows,); a slice if they are all."""
+    place: Any = 0
+    for dim, s in zip(grid.map_dims, grid.region(tile), strict=True):
+        place = place * (s.stop - s.start) + rows.column(index_name(dim)).to_numpy() - s.start
+    return slice(None) if rows.num_rows == grid.curves(tile) else place
+
+
+def _write_tile(sink: MapSink, grid: Grid, tile: int, place: Any, rows: pa.Table) -> list[str]:
     """Write columns of one tile to their maps, and return the keys of the chunks."""
     region = grid.region(tile)
     sizes = tuple(s.stop - s.start for s in region)
@@ -290,9 +364,12 @@ def _write_tile(sink: MapSink, grid: Grid, tile: int, rows: pa.Table) -> list[st
     for field in rows.schema:
         array = _opened(sink.path, field.name)
         values = _values(rows.column(field.name).combine_chunks())
-        array[region] = values.reshape((*sizes, *array.shape[len(sizes) :]))
-        square = ("0", "0") if pa.types.is_fixed_size_list(field.type) else ()
-        keys.append("/".join([field.name, _chunk(grid, tile), *square]))
+        square = array.shape[len(sizes) :]
+        left_out = NOT_SELECTED if field.name == "status" else _fill(field)
+        whole = np.full((grid.curves(tile), *square), left_out, dtype=values.dtype)
+        whole[place] = values.reshape((-1, *square))
+        array[region] = whole.reshape((*sizes, *square))
+        keys.append("/".join([field.name, _chunk(grid, tile), *("0" for _ in square)]))
     return keys
 
 
@@ -306,8 +383,9 @@ def _values(column: pa.Array) -> Any:
 
 
 def _read_tile(sink: MapSink, grid: Grid, tile: int, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the rows of one tile."""
+    """Return the rows of one tile: the curves that were selected."""
     region = grid.region(tile)
+    selected = np.asarray(_opened(sink.path, "status")[region]).reshape(-1) != NOT_SELECTED
     said = {index_name(d): v for d, v in zip(grid.map_dims, index_of(region), strict=True)}
     columns = []
     for field in schema:
@@ -317,7 +395,8 @@ def _read_tile(sink: MapSink, grid: Grid, tile: int, schema: pa.Schema) -> pa.Re
             columns.append(pa.array(running_numbers(grid, region)))
         else:
             columns.append(_column(_opened(sink.path, field.name)[region], field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    rows = pa.RecordBatch.from_arrays(columns, schema=schema)
+    return rows if selected.all() else rows.filter(pa.array(selected))
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:

@@ -21,9 +21,11 @@ from ..sources import Constant, PerCurve, PerPoint, Shared, Source
 from .binding import in_order
 from .encoding import without
 from .grid import Grid, Region
+from .single import column_of, stored_values, taken_curves
 from .store import Arrays
 
 Numbers = npt.NDArray[Any]
+Rows = npt.NDArray[np.int64]
 
 
 def read_tiles(
@@ -81,24 +83,32 @@ class Tile:
         self._held = {name: self._points(name) for name in sorted(names)}
         single = [*sources, *binding.constants.values(), *binding.p0.values()]
         names = {s.column for s in single if isinstance(s, PerCurve)}
-        self._single = {name: self._one_each(name) for name in sorted(names)}
+        self._single = {
+            name: stored_values(arrays, grid, name, self._region) for name in sorted(names)
+        }
         self._ids = self._curve_ids(layout.curve_id)
+        self._keep = [
+            column_of(arrays, grid, field.name, self._region, field.type) for field in binding.keep
+        ]
         self._index = index_of(self._region)
+        taken = taken_curves(arrays, grid, binding.where, number)
+        self._taken = np.arange(len(self._y)) if taken is None else taken
 
     def __len__(self) -> int:
-        """Return the number of curves."""
-        return len(self._y)
+        """Return the number of curves that are taken."""
+        return len(self._taken)
 
-    def curves(self, rows: slice) -> Curves:
-        """Return some of the curves."""
-        binding = self._binding
-        y = self._decoded(binding.layout.y[0], self._y[rows].copy())  # no hold on the whole tile
+    def curves(self, some: slice) -> Curves:
+        """Return some of the curves that are taken."""
+        binding, rows = self._binding, self._taken[some]
+        chosen = pa.array(rows)
+        y = self._decoded(binding.layout.y[0], self._y[rows])  # a copy: no hold on the whole tile
         if self._mask is not None:
             y = without(y, np.broadcast_to(self._mask[_of(self._mask, rows)], y.shape))
         x = {name: self._arranged(s, rows, y.shape) for name, s in binding.predictors.items()}
         sigma = binding.layout.sigma
         return Curves(
-            ids=self._ids[rows.start : rows.stop],
+            ids=self._ids.take(chosen),
             index=tuple(pa.array(positions[rows]) for positions in self._index),
             x={name: one_row(v) if v.ndim == 2 else v for name, v in x.items()},
             y=y,
@@ -106,6 +116,7 @@ class Tile:
             sigma=None if sigma is None else self._arranged(sigma, rows, y.shape),
             p0={name: self._value(s, rows) for name, s in binding.p0.items()},
             constants={name: self._value(s, rows) for name, s in binding.constants.items()},
+            keep=tuple(column.take(chosen) for column in self._keep),
         )
 
     def _points(self, name: str) -> Numbers:
@@ -119,26 +130,18 @@ class Tile:
         shape = (*(sizes or [1] * len(grid.map)), *grid.fit_shape)
         return np.ascontiguousarray(np.broadcast_to(laid, shape)).reshape(-1, grid.n_points)
 
-    def _one_each(self, name: str) -> Numbers:
-        """Read an array that has no fit dimension, (n_curves,)."""
-        grid = self._grid
-        dims = grid.arrays[name].dims
-        stored = self._arrays.read(name, grid.within(dims, self._region))
-        shape = [s.stop - s.start for s in self._region]
-        return np.broadcast_to(in_order(stored, dims, grid.map), shape).reshape(-1)
-
     def _decoded(self, name: str, stored: Numbers) -> Numbers:
         """Return the numbers that stored ones stand for."""
         return self._arrays.encoding(name).decode(stored)
 
-    def _value(self, source: PerCurve | Constant, rows: slice) -> Any:
+    def _value(self, source: PerCurve | Constant, rows: Rows) -> Any:
         """Return a value a curve, or the number that all have."""
         if isinstance(source, Constant):
             return source.value
         values = self._decoded(source.column, self._single[source.column][rows])
         return values.astype(np.float64)
 
-    def _arranged(self, source: Source, rows: slice, shape: tuple[int, ...]) -> Numbers:
+    def _arranged(self, source: Source, rows: Rows, shape: tuple[int, ...]) -> Numbers:
         """Return a value a point: (n_points,) if shared, else (n_curves, n_points)."""
         if isinstance(source, PerPoint):
             name = source.columns[0]
@@ -152,12 +155,8 @@ class Tile:
         """Return the ids: what the array has that names the curves, or their running numbers."""
         if name is None:
             return pa.array(running_numbers(self._grid, self._region))
-        values = self._one_each(name)
-        if values.dtype.kind in "OTU":
-            return pa.array([str(v) for v in values], self._binding.layout.id_type)
-        native = self._decoded(name, values)
-        native = native.astype(native.dtype.newbyteorder("="))
-        return pa.array(native).cast(self._binding.layout.id_type)
+        kind = self._binding.layout.id_type
+        return column_of(self._arrays, self._grid, name, self._region, kind)
 
 
 def index_of(region: Region) -> tuple[npt.NDArray[np.int64], ...]:
@@ -174,6 +173,6 @@ def running_numbers(grid: Grid, region: Region) -> npt.NDArray[np.int64]:
     return numbers
 
 
-def _of(mask: Numbers, rows: slice) -> slice:
+def _of(mask: Numbers, rows: Rows) -> Any:
     """Return the rows of a mask; all if it is one row for all curves."""
     return rows if len(mask) > 1 else slice(None)

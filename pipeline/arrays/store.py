@@ -139,15 +139,16 @@ class Arrays:
         return self.encoding(name).decode(self.read(name, region))
 
     def metadata_digest(self, name: str) -> str:
-        """Return a hash of what the metadata of an array say."""
-        text = json.dumps(self.array(name).metadata.to_dict(), default=str, sort_keys=True)
+        """Return a hash of what the metadata of an array say, but for its shape."""
+        told = {k: v for k, v in self.array(name).metadata.to_dict().items() if k != "shape"}
+        text = json.dumps(told, default=str, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def digest(self, name: str) -> str:
-        """Return a hash that tells an array from others, and from itself when it was changed."""
-        whole = tuple(slice(0, n) for n in self.array(name).shape)
-        stamps = [self._stamp(key) for key in self._keys(name, whole)]
-        return _hash([self.metadata_digest(name), *stamps])
+    def digest(self, name: str, region: Region | None = None) -> str:
+        """Return a hash that tells an array, or a part of it, from itself when it was changed."""
+        part = region or tuple(slice(0, n) for n in self.array(name).shape)
+        stamps = [self._stamp(key) for key in self._keys(name, part)]
+        return _hash([self.metadata_digest(name), [[s.start, s.stop] for s in part], *stamps])
 
     def tile_digest(self, name: str, grid: Grid, number: int) -> str:
         """Return such a hash of the chunks that a tile is made of."""

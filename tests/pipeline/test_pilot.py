@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
@@ -19,11 +17,19 @@ from manyfit.pipeline.ledger import Job
 from manyfit.pipeline.pilot import Pilot, run_pilot
 from manyfit.pipeline.run import checked_work, fit_dataset
 from manyfit.solver.options import FitOptions
+from tests.pipeline.storage import LAYOUTS, TABLES, write_curves
 
 
 def peak_bytes() -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def stored(layout: str, folder: Path, n_curves: int, n_points: int) -> tuple[Path, Columns]:
+    x = np.linspace(0.0, 4.0, n_points)
+    noise = np.random.default_rng(0).normal(0, 0.02, (n_curves, n_points))
+    path = folder / f"in.{'parquet' if layout in TABLES else 'zarr'}"
+    return path, write_curves(layout, path, x, 2 * np.exp(-1.5 * x) + 0.5 + noise)
 
 
 def piloted(path: Path, model: Any, out: Path, columns: Columns, **plan: Any) -> tuple[Job, Pilot]:
@@ -38,8 +44,13 @@ def test_a_pilot_fits_a_few_curves_of_every_layout(
 ) -> None:
     path = layouts.write(kind, values, rows=1000)
     _, pilot = piloted(path, model, tmp_path / "out", layouts.columns(kind), partition_bytes=9_000)
-    assert 60 <= pilot.n_fits <= 600
-    assert pilot.fits_per_s > 100
+    assert len(pilot.timings) == 4
+    assert 8 * 4 <= pilot.n_fits <= 600
+    slowest, fastest = pilot.spread
+    assert 100 < slowest < pilot.fits_per_s < fastest
+    assert min(pilot.shares.values()) > 0
+    assert sum(pilot.shares.values()) == pytest.approx(1.0)
+    assert 0.2 < pilot.ready_s < 60
     assert 50e6 < pilot.base_bytes < pilot.peak_bytes < 600e6
     assert pilot.worker_bytes(1) == pilot.peak_bytes
     assert pilot.worker_bytes(3) == 3 * pilot.peak_bytes - 2 * pilot.base_bytes
@@ -56,21 +67,58 @@ def test_the_memory_of_workers_is_known(client: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("n_points", [10, 500])
-def test_the_projected_peak_is_that_of_a_worker(
-    n_points: int, model: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize(
+    ("layout", "out", "engine"),
+    [
+        ("list", "out", "auto"),
+        ("list", "out", "reference"),
+        ("long", "out", "auto"),
+        ("chunks", "out.zarr", "auto"),
+        ("cut", "out", "auto"),
+    ],
+)
+def test_the_expected_time_is_that_of_the_run(
+    layout: str, out: str, engine: Any, model: Callable[..., Any], tmp_path: Path
 ) -> None:
-    n_curves = 8_000_000 // n_points
-    x = np.linspace(0.0, 4.0, n_points)
-    y = np.exp(-x) + np.random.default_rng(0).normal(1.0, 0.02, (n_curves, n_points))
-    offsets = np.arange(n_curves + 1, dtype=np.int32) * n_points
-    lists = pa.ListArray.from_arrays(offsets, pa.array(y.reshape(-1)))
-    pq.write_table(pa.table({"y": lists}), tmp_path / "in.parquet", row_group_size=n_curves)
-    columns, out = Columns(x=x), tmp_path / "out"
-    _, pilot = piloted(tmp_path / "in.parquet", model, out, columns)
+    n_curves = 40_000 if engine == "reference" else 300_000
+    data, columns = stored(layout, tmp_path, n_curves, 50)
+    options = FitOptions(engine=engine)
+    ratios = []
+    with local_cluster(1) as cluster, Client(cluster, set_as_default=False) as own:  # type: ignore[no-untyped-call]
+        for k in range(3):
+            path = tmp_path / str(k) / out
+            work = checked_work(open_dataset(data, columns), model, options, [1.0, 1, 1], path)
+            job = due_job(work, None, None, lambda: 1)
+            pilot = run_pilot(work.task, job, job.plan.partitions, work.dataset.files)
+            fit_dataset(work.dataset, model, path, options=options, p0=[1, 1, 1], cluster=own)
+            seconds = sum(record.seconds for record in job.committed(work.sink))
+            ratios.append(n_curves / pilot.fits_per_s / seconds)
+    print(f"{layout} -> {out}, {engine}: expected / taken {np.round(ratios, 2)}")
+    assert 0.5 < np.median(ratios[1:]) < 2.0  # in the first run the worker compiles
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("layout", "out", "n_points"),
+    [
+        *((layout, "out", 50) for layout in LAYOUTS),
+        *((layout, "out.zarr", 50) for layout in ("chunks", "shards", "cut")),
+        ("list", "out", 10),
+        ("list", "out", 500),
+    ],
+)
+def test_the_projected_peak_is_that_of_a_worker(
+    layout: str, out: str, n_points: int, model: Callable[..., Any], tmp_path: Path
+) -> None:
+    data, columns = stored(layout, tmp_path, min(200_000, 8_000_000 // n_points), n_points)
+    job, pilot = piloted(data, model, tmp_path / out, columns)
     with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as own:  # type: ignore[no-untyped-call]
-        fit_dataset(tmp_path / "in.parquet", model, out, columns=columns, p0=[1, 1, 1], cluster=own)
+        fit_dataset(data, model, tmp_path / out, columns=columns, p0=[1, 1, 1], cluster=own)
         peak = max(own.run(peak_bytes).values())
-    print(f"{n_points} points: projected {pilot.peak_bytes / 1e6:.0f} MB, seen {peak / 1e6:.0f} MB")
-    assert 0.85 < pilot.peak_bytes / peak < 1.5
+    share = peak / pilot.peak_bytes
+    print(
+        f"{layout} -> {out}, {n_points} points, {len(job.plan.partitions)} partitions: projected "
+        f"{pilot.peak_bytes / 1e6:.0f} MB, seen {peak / 1e6:.0f} MB, {share:.2f}"
+    )
+    assert 0.6 < share < 1.2

@@ -315,7 +315,7 @@ class TestZarrMaps(SinkTests):
         assert maps.b.sel(row=3.0).isel(col=4).dose == 6 * 30 + 4
         assert maps.plate.values[7] == "plate 7"
         assert maps.cov.attrs["params"] == ["a", "b", "c"]
-        assert maps.status.attrs["flag_meanings"].split()[:2] == ["NOT_FITTED", "IMPROPER_INPUT"]
+        assert maps.status.attrs["flag_meanings"].split()[:2] == ["NOT_FITTED", "NOT_SELECTED"]
         assert json.loads(maps.attrs["manyfit"])["model"]["name"] == "decay"
 
     def test_no_two_partitions_share_a_chunk(self, job: Any, client: Any, out: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manyfit.pipeline.columns import Columns
-from manyfit.pipeline.errors import DatasetError, JobMismatchError
+from manyfit.pipeline.errors import JobMismatchError
 from manyfit.pipeline.ledger import Job
 from manyfit.pipeline.run import fit_dataset
 from manyfit.pipeline.sink import Sink, file_digest
@@ -205,10 +205,6 @@ def test_an_id_that_the_input_has_twice_is_no_problem_of_the_result(
 def test_what_cannot_be_verified_is_said(result: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no results of manyfit"):
         verify_result(tmp_path / "nothing")
-    (tmp_path / "z").mkdir()
-    (tmp_path / "z" / "zarr.json").touch()
-    with pytest.raises(DatasetError, match=r"is Zarr, of which only the result can be verified"):
-        verify_result(result, tmp_path / "z")
     path = Sink(result).job
     for version, age in ((99, "a newer"), (1, "an older"), (None, "an older")):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version}))

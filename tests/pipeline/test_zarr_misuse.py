@@ -69,7 +69,9 @@ def group(tmp_path: Path) -> Path:
         ({"axis": "time", "mask": "depth"}, r"mask: array 'depth': its dimensions are"),
         ({"axis": "time", "curve_id": "wave"}, r"'wave': it is of type complex128; expected"),
         ({"axis": "time", "curve_id": "noise"}, r"'noise'.* expected a plain value"),
-        ({"axis": "time", "where": "row > 1"}, r"where is given .* the data are Zarr"),
+        ({"axis": "time", "where": "signal > 1"}, r"where: .* expected a column of plain values"),
+        ({"axis": "time", "where": "rwo > 1"}, r"there is no column 'rwo'; did you mean 'row'"),
+        ({"axis": "time", "keep": "depth"}, r"keep \(depth\): array 'depth': its dimensions are"),
         ({"axis": "time", "sigma": [1.0, 2.0]}, r"sigma has 2 values, but each curve has 10 p"),
     ],
 )
@@ -89,6 +91,8 @@ def test_a_group_is_checked_when_it_is_opened(
         ({"constants": {"k": 1.0}, "axis": "time"}, r"has no constant \['k'\]"),
         ({"p0": {"a": "noise"}, "axis": "time"}, r"p0 of 'a': array 'noise'.* one number a curve"),
         ({"p0": {"a": "strat"}, "axis": "time"}, r"p0 of 'a': there is no array 'strat'"),
+        ({"keep": "noise", "axis": "time"}, r"keep: array 'noise' runs along time.* one value a"),
+        ({"keep": "rwo", "axis": "time"}, r"keep: there is no array 'rwo'; did you mean 'row'"),
     ],
 )
 def test_arrays_are_checked_against_the_model(

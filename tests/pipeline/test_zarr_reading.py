@@ -153,14 +153,23 @@ def test_any_fit_axis_and_any_chunks_give_the_same_bits(
     assert found["partitions"] == wanted.get(stored, 60)
 
 
-def test_shards_are_read_chunk_by_chunk(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("curves", "tile", "tiles"), [(99, (4, 10), 2), (25, (2, 10), 3)])
+def test_a_shard_is_read_at_once_if_memory_allows(
+    curves: int,
+    tile: tuple[int, ...],
+    tiles: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grids, "TILE_BYTES", 16 * 8 * curves)
     y = cube()
     group = Writer(tmp_path / "g.zarr")
     group.add("y", y, ("row", "col", "time"), chunks=(2, 5, 4), shards=(4, 10, 8))
     group.add("x", X, ("time",))
     found = read_and_fit(group.path, p0=START)
     same(found, alone(y, p0=START))
-    assert found["partitions"] == 6
+    assert open_dataset(group.path).layout.grid.tile == tile  # type: ignore[union-attr]
+    assert found["partitions"] == tiles
 
 
 def test_a_large_column_of_chunks_is_read_in_parts(

@@ -14,12 +14,17 @@ from manyfit.pipeline.ledger import Job
 from manyfit.pipeline.pilot import Pilot, run_pilot
 from manyfit.pipeline.plan import Partition, Slice
 from manyfit.pipeline.sink import Sink
-from manyfit.workflows.plan import memory_line, time_line
+from manyfit.pipeline.timing import Timing
+from manyfit.workflows.plan import memory_line, time_lines
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Invoke = Callable[..., Result]
 
-PILOT = Pilot(n_fits=512, seconds=0.5, base_bytes=100_000_000, peak_bytes=150_000_000)
+TIMINGS = (
+    Timing(curves=2048, n_fits=256, read_s=0.5, fit_s=1.0, write_s=0.5),
+    Timing(curves=1024, n_fits=256, read_s=0.5, fit_s=1.0, write_s=0.5),
+)
+PILOT = Pilot(timings=TIMINGS, ready_s=1.5, base_bytes=100_000_000, peak_bytes=150_000_000)
 PARTITION = Partition(index=0, slices=(Slice(0, 0, 9),), first_curve=0, curves=9_216, n_bytes=9)
 
 
@@ -32,9 +37,8 @@ def test_a_plan_says_what_is_done_and_what_it_takes(
     assert done.returncode == 0, done.stderr
     assert re.search(r"plan +4 partition\(s\) of \d+ .. \d+ curves, 1,200 curves and", done.stdout)
     assert re.search(r"memory +\d+ MB a worker at its peak, of [\d,]+ MB", done.stdout)
-    assert re.search(
-        r"time +about .* fits/s a thread, seen on [\d,]+ curves, 1 at work", done.stdout
-    )
+    assert re.search(r"time +about .*, of which \d+ s are for starting and compiling", done.stdout)
+    assert re.search(r"speed +[\d,]+ fits/s .* seen on [\d,]+ curves, 1 at work", done.stdout)
     assert not (tmp_path / "out").exists()
     assert (
         manyfit("fit", *words, *size, "--plan").stdout.splitlines()[:6]
@@ -94,9 +98,19 @@ def test_time_is_that_of_the_threads_that_work(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("manyfit.workflows.plan.default_workers", lambda: 2)
     left = [PARTITION] * 10
     limits = [(None, 1)] * 8
-    assert "about 45 s once workers run: 1,024 fits/s" in time_line(PILOT, limits, left, local=True)
-    assert "about 11 s" in time_line(PILOT, limits, left, local=False)
-    assert "about 9 s" in time_line(PILOT, limits, left[:1], local=False)
+    here = time_lines(PILOT, limits, left, local=True).splitlines()
+    assert here[0] == (
+        "time       about 1 min 06 s (51 s .. 1 min 36 s), of which 6 s are for starting and "
+        "compiling"
+    )
+    assert here[1] == (
+        "speed      768 fits/s a thread (512 .. 1,024 in 2 place(s)): reading 25 %, fitting 50 %, "
+        "writing 25 %; seen on 512 curves, 2 at work"
+    )
+    there = time_lines(PILOT, limits, left, local=False)
+    assert "about 16 s (13 s .. 24 s), of which 2 s" in there
+    assert "8 at work" in there
+    assert "about 14 s (10 s .. 20 s)" in time_lines(PILOT, limits, left[:1], local=False)
 
 
 class Falls:
