@@ -199,8 +199,9 @@ class Model:
         ----------
         text
             Python's arithmetic and comparisons, ``u if condition else v``, NumPy's elementary
-            functions (with or without ``np.``), ``erf``, ``erfc``, ``expit``, and ``pi``. It is
-            read by a whitelist and never run, so it may come from anywhere.
+            functions (with or without ``np.``), ``erf``, ``erfc``, ``expit``, ``voigt_profile``,
+            ``gammaln`` and more of `scipy.special` (`graph.functions`), and ``pi``. It is read by a
+            whitelist and never run, so it may come from anywhere.
         params
             The parameters, in order; default: every other name, in order of appearance.
         x

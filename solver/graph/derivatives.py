@@ -47,6 +47,11 @@ def derivatives(root: Node, names: Sequence[str]) -> tuple[Node, ...]:
     arithmetic gives: 0 for abs and sign at 0, the first operand's for minimum and maximum of
     equals, infinity for sqrt at 0, 0 for hypot at (0, 0) and for x**b by b at x = 0 < b.
 
+    Raises
+    ------
+    ValueError
+        When trigamma is among the functions: its derivative is not.
+
     Examples
     --------
     >>> from manyfit.solver.graph.parsing import parse
@@ -211,6 +216,40 @@ def _arctan2(node: Node, adjoint: Node) -> list[Contribution]:
     return [(y, product(share, x), None), (x, apply("negative", product(share, y)), None)]
 
 
+def _analytic(slope: Callable[[Node], tuple[Node, Node]], *, imaginary: bool) -> Rule:
+    """Return the rule of a part of f(x + i*y) from the parts of f' (Cauchy and Riemann)."""
+
+    def rule(node: Node, adjoint: Node) -> list[Contribution]:
+        x, y = node.args
+        re, im = slope(node)
+        by_x, by_y = (im, re) if imaginary else (re, apply("negative", im))
+        return [(x, product(adjoint, by_x), None), (y, product(adjoint, by_y), None)]
+
+    return rule
+
+
+def _wofz_slope(node: Node) -> tuple[Node, Node]:
+    """Return the parts of w'."""
+    return apply("wofz_slope_real", *node.args), apply("wofz_slope_imag", *node.args)
+
+
+def _wofz_bend(node: Node) -> tuple[Node, Node]:
+    """Return the parts of w'' = -2*(w + z*w')."""
+    (x, y), (re, im) = node.args, _wofz_slope(node)
+    of_re = apply("subtract", apply("multiply", x, re), apply("multiply", y, im))
+    of_im = apply("add", apply("multiply", x, im), apply("multiply", y, re))
+    sum_re = apply("add", apply("wofz_real", x, y), of_re)
+    sum_im = apply("add", apply("wofz_imag", x, y), of_im)
+    return apply("multiply", -2.0, sum_re), apply("multiply", -2.0, sum_im)
+
+
+def _no_rule(node: Node, _adjoint: Node) -> list[Contribution]:
+    raise ValueError(
+        f"the derivative of {node.op} is no formula here. Write the model as a Python function, "
+        "which is fitted by calling it: scipy.special.polygamma(1, x) for trigamma(x)"
+    )
+
+
 def _one_plus_square(u: Node) -> Node:
     return apply("add", ONE, apply("square", u))
 
@@ -274,6 +313,13 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "erf": _times(_bell),
         "erfc": _times(lambda f: apply("negative", _bell(f))),
         "expit": _times(lambda f: apply("multiply", f, apply("subtract", ONE, f))),
+        "wofz_real": _analytic(_wofz_slope, imaginary=False),
+        "wofz_imag": _analytic(_wofz_slope, imaginary=True),
+        "wofz_slope_real": _analytic(_wofz_bend, imaginary=False),
+        "wofz_slope_imag": _analytic(_wofz_bend, imaginary=True),
+        "gammaln": _times(_of("digamma")),
+        "digamma": _times(_of("trigamma")),
+        "trigamma": _no_rule,
     }
 )
 """The others - sign, floor, comparisons - are flat wherever they have a derivative."""

@@ -1,12 +1,14 @@
 """The functions that text and traced functions may call: all operations, and combinations of them.
 
-Each is by its NumPy name; a few have a second one (asin, ln) for text.
+Each is by its name in NumPy or `scipy.special`; a few have a second one (asin, ln) for text. What
+is wofz there is of two real operands here: wofz_real(x, y) and wofz_imag(x, y) are the parts of
+wofz(x + 1j*y), wofz_slope_real and wofz_slope_imag those of its derivative.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
-from math import inf, pi, sqrt
+from math import inf, nan, pi, sqrt
 from types import MappingProxyType
 
 from .nodes import Node, number
@@ -74,6 +76,31 @@ def _normal_cdf(a: Node) -> Node:
     return apply("multiply", 0.5, apply("erfc", apply("multiply", -sqrt(0.5), a)))
 
 
+def _loggamma(a: Node) -> Node:
+    """Return the logarithm of gamma(a), which is no real number for a < 0."""
+    return apply("where", apply("less", a, ZERO), number(nan), apply("gammaln", a))
+
+
+def _erfcx(a: Node) -> Node:
+    return apply("wofz_real", ZERO, a)
+
+
+def _dawsn(a: Node) -> Node:
+    return apply("multiply", 0.5 * sqrt(pi), apply("wofz_imag", a, ZERO))
+
+
+def _voigt_profile(x: Node, sigma: Node, gamma: Node) -> Node:
+    """Return a Gaussian of width sigma folded with a Lorentzian of half width gamma, of area 1.
+
+    For sigma = 0 one of 1e-10*gamma is taken, beside which the Lorentzian is right to 1e-20.
+    """
+    narrow = apply("multiply", 1e-10, gamma)
+    sigma = apply("where", apply("equal", sigma, ZERO), narrow, sigma)
+    unit = apply("multiply", sqrt(2.0), sigma)
+    value = apply("wofz_real", apply("divide", x, unit), apply("divide", gamma, unit))
+    return apply("divide", value, apply("multiply", sqrt(pi), unit))
+
+
 def _times_log(log: str) -> Callable[[Node, Node], Node]:
     """Return a*log(b), 0 where a = 0, for log or log1p."""
 
@@ -107,7 +134,9 @@ def _functions() -> Mapping[str, Function]:
     table |= {
         "ceil": Function(_ceil, 1),
         "clip": Function(clip, 3),
+        "dawsn": Function(_dawsn, 1),
         "deg2rad": _scaled(pi / 180.0),
+        "erfcx": Function(_erfcx, 1),
         "exp10": Function(partial(apply, "power", 10.0), 1),
         "floor_divide": Function(_floor_divide, 2),
         "rad2deg": _scaled(180.0 / pi),
@@ -116,12 +145,14 @@ def _functions() -> Mapping[str, Function]:
         "isinf": Function(lambda a: apply("equal", apply("abs", a), number(inf)), 1),
         "isnan": Function(lambda a: apply("not_equal", a, a), 1),
         "logaddexp": Function(_log_of_sum, 2),
+        "loggamma": Function(_loggamma, 1),
         "logit": Function(_logit, 1),
         "max": Function(partial(fold, "maximum"), 2, more=True),
         "min": Function(partial(fold, "minimum"), 2, more=True),
         "ndtr": Function(_normal_cdf, 1),
         "reciprocal": Function(_reciprocal, 1),
         "sinc": Function(_sinc, 1),
+        "voigt_profile": Function(_voigt_profile, 3),
         "xlog1py": Function(_times_log("log1p"), 2),
         "xlogy": Function(_times_log("log"), 2),
     }
@@ -137,8 +168,10 @@ def _functions() -> Mapping[str, Function]:
         "degrees": "rad2deg",
         "fabs": "abs",
         "float_power": "power",
+        "lgamma": "gammaln",
         "ln": "log",
         "pow": "power",
+        "psi": "digamma",
         "radians": "deg2rad",
         "remainder": "mod",
         "true_divide": "divide",

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .faddeeva import wofz_imag, wofz_real, wofz_slope_imag, wofz_slope_real
+from .gammas import digamma, gammaln, trigamma
 from .special import erf, erfc, expit
 
 LEAVES = ("number", "param", "predictor", "constant")
@@ -122,6 +124,13 @@ def _operations() -> Mapping[str, Operation]:
         Operation("erf", erf, **total),
         Operation("erfc", erfc, **total),
         Operation("expit", expit, **total),
+        Operation("wofz_real", wofz_real, 2, total=True),
+        Operation("wofz_imag", wofz_imag, 2, total=True),
+        Operation("wofz_slope_real", wofz_slope_real, 2, total=True),
+        Operation("wofz_slope_imag", wofz_slope_imag, 2, total=True),
+        Operation("gammaln", gammaln),
+        Operation("digamma", digamma),
+        Operation("trigamma", trigamma),
         Operation("where", np.where, 3, takes="choice", total=True),
         Operation("less", np.less, **comparison),
         Operation("less_equal", np.less_equal, **comparison),

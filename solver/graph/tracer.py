@@ -68,6 +68,10 @@ _WRITE = (
     "values are written into an array. Make a new one: np.where(condition, a, b) in place of "
     "y[mask] = a, and x = x + 1 in place of x += 1 for an argument"
 )
+_COMPLEX_WRITE = (
+    "a complex number is written into a real array. Make a new one: z = x + 1j*y in place of "
+    "z += 1j*y"
+)
 _LENGTH = (
     "the number of points is asked for, and a model is a function of one point. Use np.zeros_like, "
     "np.ones_like or np.full_like(x, value) for arrays like x"
@@ -128,6 +132,12 @@ class Tracer(NDArrayOperatorsMixin):
             options.pop("dtype", None)
         if options:
             raise RefusalError(f"np.{name} is called with {sorted(options)}: leave these out")
+        from .complex_tracer import call_complex, is_complex  # noqa: PLC0415 - it makes tracers
+
+        if name == "wofz" or any(is_complex(operand) for operand in inputs):
+            if out is not None:
+                raise RefusalError(_COMPLEX_WRITE)
+            return call_complex(name, *inputs)
         result = call_function(name, *inputs)
         return result if out is None else _write(out, result)
 
@@ -261,7 +271,9 @@ def as_node(value: Any) -> Node:
         except OverflowError:
             raise RefusalError(f"an integer beyond 1.8e308: {str(value)[:9]}...") from None
     if isinstance(value, (complex, np.complexfloating)):
-        raise RefusalError("a complex number: only real arithmetic can be made a formula")
+        raise RefusalError(
+            "a complex number: only real arithmetic can be made a formula. Take .real or .imag"
+        )
     if isinstance(value, (np.ndarray, list, tuple)):
         raise RefusalError(
             f"{type(value).__name__} of {len(value)} values that are no argument: a model is a "

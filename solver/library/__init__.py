@@ -1,6 +1,7 @@
 """Models with exact Jacobians and start guesses from the data.
 
-    polynomials, decays, sinusoids, peaks, sigmoids, powers     the models
+    polynomials, decays, sinusoids, sigmoids, powers            the models
+    peaks, voigts                                               and the peaks among them
     registry, composed                                          models by name, for job files
     recipe                                                      a guess, for either engine
     passes, frames                                              what it is written over
@@ -18,6 +19,7 @@ from .powers import power_law
 from .registry import MODELS, ModelEntry, get_model
 from .sigmoids import dose_response_4pl, logistic
 from .sinusoids import sinusoid
+from .voigts import voigt
 
 __all__ = [
     "MODELS",
@@ -33,4 +35,5 @@ __all__ = [
     "polynomial",
     "power_law",
     "sinusoid",
+    "voigt",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..model import Model
+from .frames import Frame
 from .passes import Curves, Lag, Point, Value
 from .projection import Projection, Shapes
 from .recipe import Recipe
@@ -112,12 +113,30 @@ def _lorentzian_estimate(curves: Curves) -> list[Value]:
 
 
 def _estimate(curves: Curves, shapes: Shapes, to_box: float) -> list[Value]:
-    """Polish five candidates once - best box up and down, wide peaks - and take the best.
+    """Estimate a, mu, width, c."""
+    return in_units_of_data(curves.frame, best_peak(curves, shapes, to_box))
+
+
+def in_units_of_data(frame: Frame, peak: list[Value]) -> list[Value]:
+    """Return a, mu, width, c in the units of the data, from mu, width, a, c in simple ones."""
+    mu, width, a, c = peak
+    return [
+        frame.height * a,
+        frame.origin + frame.width * mu,
+        frame.width * width,
+        frame.level + frame.height * c,
+    ]
+
+
+def best_peak(curves: Curves, shapes: Shapes, to_box: float) -> list[Value]:
+    """Return mu, width, a and c of the peak that fits best, in simple units.
+
+    Five candidates - best box up and down, wide peaks - are polished once, and the best is taken.
 
     A wide peak cut by the edge looks much like a narrower dip beside it, so the sign of `a` is
     decided last, between fitted shapes.
     """
-    frame, model = curves.frame, Projection(shapes, (0, 0))
+    model = Projection(shapes, (0, 0))
 
     def tried(theta: list[Value]) -> tuple[Value, list[Value]]:
         best = model.polished(curves, theta, [theta[1], 0.5 * theta[1]])
@@ -126,13 +145,7 @@ def _estimate(curves: Curves, shapes: Shapes, to_box: float) -> list[Value]:
     candidates: list[list[Value]] = [[mu, to_box * half] for mu, half in _best_boxes(curves)]
     candidates.append(_wide_peak(curves))
     candidates += [[mu, WIDE] for mu in (0.15, 0.85)]
-    mu, width, a, c = curves.best(candidates, tried)
-    return [
-        frame.height * a,
-        frame.origin + frame.width * mu,
-        frame.width * width,
-        frame.level + frame.height * c,
-    ]
+    return curves.best(candidates, tried)
 
 
 def _best_boxes(curves: Curves) -> list[tuple[Value, Value]]:

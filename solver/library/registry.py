@@ -13,6 +13,7 @@ from .polynomials import constant, linear, polynomial
 from .powers import power_law
 from .sigmoids import dose_response_4pl, logistic
 from .sinusoids import sinusoid
+from .voigts import voigt
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
         ),
         "power_law": ModelEntry(power_law, "power of x, for x >= 0"),
         "sinusoid": ModelEntry(sinusoid, "sinusoid about a constant"),
+        "voigt": ModelEntry(voigt, "Voigt peak or dip above a constant"),
     }
 )
 

@@ -1,10 +1,10 @@
 """Emit expressions: each shared value once, and outside the loop what does not vary in it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..graph.nodes import Node, ordered
-from .elementary import ELEMENTARY, exponential, sincos
+from .elementary import ELEMENTARY, exponential, faddeeva, sincos
 from .evenly import Strides
 from .factors import Factoring, Factors
 from .lanes import Lanes, Vec
@@ -149,8 +149,8 @@ class Expressions:
 
     def _elementary(self, node: Node, lanes: Lanes) -> Vec:
         """Emit a function of operands that may be anything."""
-        if node.op in {"sin", "cos"}:
-            return self._sine(node, lanes)
+        if node.op in _TOGETHER:
+            return self._together(node, lanes)
         if node.op == "power" and node.args[0].op == "number" and node.args[0].value > 0:
             exponent = Vec(lanes, self.value(node.args[1]).ir)
             return exponential(lanes, node.args[0].value, exponent)
@@ -163,10 +163,10 @@ class Expressions:
         if node.op not in {"sin", "cos"}:
             return self._varying.joined(strides.exponentials(one, node))
         pairs = strides.sines(one, node)
-        sine, cosine = (self._varying.joined([pair[k] for pair in pairs]) for k in range(2))
-        first, other = (sine, cosine) if node.op == "sin" else (cosine, sine)
-        self._operations[Node("cos" if node.op == "sin" else "sin", node.args)] = other
-        return first
+        for k, name in enumerate(("sin", "cos")):
+            value = self._varying.joined([pair[k] for pair in pairs])
+            self._operations[Node(name, node.args)] = value
+        return self._operations[node]
 
     def _sum(self, node: Node) -> Vec:
         """Emit a sum, a product in it fused."""
@@ -187,16 +187,23 @@ class Expressions:
         factors = self._factoring.of(node)
         return factors.degree + (abs(factors.number) != 1.0) <= 1
 
-    def _sine(self, node: Node, lanes: Lanes) -> Vec:
-        """Emit a sine or cosine, or both at once where both are needed."""
-        angle = Vec(lanes, self.value(node.args[0]).ir)
-        twin = Node("cos" if node.op == "sin" else "sin", node.args)
-        if twin not in self._wanted:
-            return OPERATIONS[node.op](lanes, angle)
-        sine, cosine = sincos(lanes, angle)
-        one, other = (sine, cosine) if node.op == "sin" else (cosine, sine)
-        self._operations[twin] = other
-        return one
+    def _together(self, node: Node, lanes: Lanes) -> Vec:
+        """Emit functions of the same operands at once, where more than one of them is needed."""
+        args = [Vec(lanes, self.value(a).ir) for a in node.args]
+        emit, names = _TOGETHER[node.op]
+        twins = [Node(name, node.args) for name in names]
+        if sum(twin in self._wanted for twin in twins) <= 1:
+            return OPERATIONS[node.op](lanes, *args)
+        self._operations |= zip(twins, emit(lanes, *args), strict=True)
+        return self._operations[node]
+
+
+_SINES = (sincos, ("sin", "cos"))
+_WOFZ = (faddeeva, ("wofz_real", "wofz_imag", "wofz_slope_real", "wofz_slope_imag"))
+_TOGETHER: Mapping[str, tuple[Callable[..., Sequence[Vec]], tuple[str, ...]]] = MappingProxyType(
+    {name: group for group in (_SINES, _WOFZ) for name in group[1]}
+)
+"""Functions that cost little more together than one of them: what emits all, and their names."""
 
 
 def _divides(part: Factors, whole: Factors) -> bool:

@@ -22,6 +22,7 @@ SPECS = [
     "logistic",
     "dose_response_4pl",
     "power_law",
+    "voigt",
 ]
 NONLINEAR = [spec for spec in SPECS if not spec.startswith("polynomial")]
 
@@ -68,6 +69,12 @@ def draw_peak(rng: np.random.Generator, n: int, n_points: int) -> Any:
     return a, rng.uniform(0, 1, n), width, 2.0 * a * rng.normal(size=n)
 
 
+def draw_voigt(rng: np.random.Generator, n: int, n_points: int) -> Any:
+    a, mu, width, c = draw_peak(rng, n, n_points)
+    share, width = rng.uniform(0.15, 0.85, n), np.minimum(width, 0.2)
+    return a, mu, width * share, width * (1.0 - share), c
+
+
 def draw_growth(rng: np.random.Generator, n: int, n_points: int) -> Any:  # noqa: ARG001
     size, rate = decades(rng, -2, 3, n), signs(rng, n) * decades(rng, 0.6, 2.2, n)
     return 2.0 * size * rng.normal(size=n), size, rate, rng.uniform(0.1, 0.9, n)
@@ -91,6 +98,7 @@ DRAWS: dict[str, Callable[..., Any]] = {
     "logistic": draw_growth,
     "dose_response_4pl": draw_response,
     "power_law": draw_power,
+    "voigt": draw_voigt,
 }
 
 
@@ -103,7 +111,7 @@ def sample(spec: str, layout: str, n_points: int, n_curves: int = 150) -> Sample
     if layout == "uneven":
         x = np.sort(rng.uniform(0, 1, (n_curves, n_points)), axis=1)
     exact = model.func(x, *(p[:, None] for p in truth.T))
-    low, high = (1.5, 4) if spec == "exponential_decay:2" else (0.7, 2.5)
+    low, high = (1.5, 4) if spec in {"exponential_decay:2", "voigt"} else (0.7, 2.5)
     sigma = np.ptp(exact, axis=1) / decades(rng, low, high, n_curves)
     y = exact + sigma[:, None] * rng.normal(size=exact.shape)
     return Sample(model, np.broadcast_to(x, y.shape), y, truth, sigma)

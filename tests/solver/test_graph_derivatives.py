@@ -51,8 +51,10 @@ DOMAINS = {
     "floor": (0.1, 0.9),
     "sign": (0.1, 0.9),
     "mod": (1.05, 1.4),
+    "gammaln": (0.5, 3),
+    "digamma": (0.5, 3),
 }
-REAL = [n for n, o in OPERATIONS.items() if o.takes == "real" and not o.logical]
+REAL = [n for n, o in OPERATIONS.items() if o.takes == "real" and not o.logical and n != "trigamma"]
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -92,6 +94,9 @@ def test_every_operation(name: str) -> None:
         "hypot(a*x, b)*arctan2(c*x, a)",
         "(a + x)**3/(b*x)**-2 + x**-c",
         "mod(a*x, b)",
+        "a*voigt_profile(x - b, c, a) + dawsn(b*x)",
+        "a*erfcx((b - x)/c) - wofz_imag(a*x, b*c)",
+        "a*x - exp(c) - gammaln(a*x + 1) + digamma(b*x)",
     ],
 )
 def test_formulas_of_practice(text: str) -> None:
@@ -245,6 +250,30 @@ def test_at_singular_points(
 )
 def test_derivatives_are_simplified(text: str, expected: list[str]) -> None:
     assert [to_text(d) for d in parse(text).derivatives()] == expected
+
+
+def test_a_voigt_profile_without_a_gaussian_has_the_derivatives_of_a_lorentzian() -> None:
+    values = {"x": np.linspace(-3.0, 3.0, 50), "a": 0.7}
+    voigt = parse("voigt_profile(x, b, a)", params=["a", "b"]).root
+    lorentzian = parse("a/(pi*(x**2 + a**2))", params=["a"]).root
+    [found, by_sigma] = evaluate(derivatives(voigt, ["a", "b"]), values | {"b": 0.0})
+    [expected] = evaluate([derivative(lorentzian, "a")], values)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(by_sigma, 0.0)
+
+
+def test_slopes_far_from_the_centre_keep_their_digits() -> None:
+    """w is i/(sqrt(pi)*z) there, and what -2*z*w + 2*i/sqrt(pi) leaves is all rounding."""
+    x, y = 3e9, 2e9
+    slopes = derivatives(apply("wofz_real", A, B), ["a", "b"])
+    [by_x, by_y] = evaluate(slopes, {"a": x, "b": y})
+    expected = -1j / (np.sqrt(np.pi) * complex(x, y) ** 2)
+    np.testing.assert_allclose([by_x, by_y], [expected.real, -expected.imag], rtol=1e-14)
+
+
+def test_what_has_no_derivative_here_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"derivative of trigamma.*polygamma\(1, x\)"):
+        derivative(apply("trigamma", A), "a")
 
 
 def test_a_name_that_is_not_there_has_no_influence() -> None:

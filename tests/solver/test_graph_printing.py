@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from manyfit.solver.graph.nodes import Node, number, symbol
+from manyfit.solver.graph.nodes import Node, number, ordered, symbol
 from manyfit.solver.graph.operations import OPERATIONS
 from manyfit.solver.graph.parsing import parse
 from manyfit.solver.graph.printing import number_text, to_text
@@ -125,6 +125,7 @@ def test_what_is_printed_reads_back_to_the_same_expression(node: Node) -> None:
 def test_derivatives_read_back_too(node: Node) -> None:
     from manyfit.solver.graph.derivatives import derivative
 
+    assume(all(part.op != "trigamma" for part in ordered([node])))
     slope = derivative(node, "a")
     text = to_text(slope)
     if len(text) < 5000:

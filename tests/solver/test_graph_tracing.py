@@ -145,6 +145,38 @@ def with_scipy_special(x: Any, a: Any, b: Any) -> Any:
     return special.erf(a * x) - special.erfc(x - b) + special.expit(x) * special.cbrt(x)
 
 
+def with_wofz(x: Any, a: Any, b: Any) -> Any:
+    z = (x - a + 1j * b) / (1.5 * np.sqrt(2))
+    return scipy.special.wofz(z).real
+
+
+def with_real_of_wofz(x: Any, a: Any, b: Any) -> Any:
+    z = x * (0.5 + 0j) + np.complex128(2j) * b
+    return a * np.real(scipy.special.wofz(z * 1j * -1j)) + np.imag(3 - z)
+
+
+def with_complex_arithmetic(x: Any, a: Any, b: Any) -> Any:
+    z, shift = x + 1j * b, np.array([1.0 - 0.5j])
+    product = z * (a - z.conj()) * shift
+    return product.real - (-product).imag / 2 + (+z).conjugate().imag
+
+
+def with_wofz_of_real_numbers(x: Any, a: Any, b: Any) -> Any:
+    return a * scipy.special.wofz(x / b).imag + scipy.special.wofz(1j * b).real
+
+
+def with_peaks_of_scipy_special(x: Any, a: Any, b: Any) -> Any:
+    special = scipy.special
+    return special.voigt_profile(x - a, b, a) + special.erfcx(x) - special.dawsn(a * x)
+
+
+def with_gamma_functions(x: Any, a: Any, b: Any) -> Any:
+    special, k = scipy.special, x * x + 0.1
+    return (
+        special.gammaln(k + a) - special.loggamma(k) + special.psi(k) * special.digamma(a + b * b)
+    )
+
+
 def with_many_functions(x: Any, a: Any, b: Any) -> Any:
     y = np.sqrt(np.abs(x)) + np.log1p(x**2) + np.tanh(a * x) + np.arctan2(x, b) + np.hypot(x, a)
     y = y + np.power(np.abs(x), b) + np.square(x) + np.reciprocal(x**2 + 1) + np.fabs(x)
@@ -228,6 +260,12 @@ PEOPLES = [
     with_select,
     with_clips,
     with_scipy_special,
+    with_wofz,
+    with_real_of_wofz,
+    with_complex_arithmetic,
+    with_wofz_of_real_numbers,
+    with_peaks_of_scipy_special,
+    with_gamma_functions,
     with_many_functions,
     with_methods,
     with_asarray,
@@ -502,6 +540,50 @@ def complex_numbers(x: Any, a: Any, b: Any) -> Any:
     return np.real(a * np.exp(1j * b * x))
 
 
+def returns_wofz(x: Any, a: Any, b: Any) -> Any:
+    return scipy.special.wofz(x + 1j * b)
+
+
+def complex_quotient(x: Any, a: Any, b: Any) -> Any:
+    return (a / (1 + 1j * (x - b))).real
+
+
+def size_of_wofz(x: Any, a: Any, b: Any) -> Any:
+    return np.abs(scipy.special.wofz(x + 1j * b))
+
+
+def mean_of_wofz(x: Any, a: Any, b: Any) -> Any:
+    return np.mean(scipy.special.wofz(x + 1j * b)).real
+
+
+def sum_of_wofz(x: Any, a: Any, b: Any) -> Any:
+    return np.add.reduce(scipy.special.wofz(x + 1j * b)).real
+
+
+def complex_array(x: Any, a: Any, b: Any) -> Any:
+    return scipy.special.wofz(np.asarray(x + 1j * b)).real
+
+
+def complex_shape(x: Any, a: Any, b: Any) -> Any:
+    return (x + 1j * b).shape[0] * x
+
+
+def complex_in_place(x: Any, a: Any, b: Any) -> Any:
+    z = x + 1j * b
+    z /= a
+    return scipy.special.wofz(z).real
+
+
+def complex_into_real(x: Any, a: Any, b: Any) -> Any:
+    z = x - a
+    z += 1j * b
+    return scipy.special.wofz(z).real
+
+
+def complex_data(x: Any, a: Any, b: Any) -> Any:
+    return (x * np.array([1j, 2j])).imag
+
+
 def catches_everything(x: Any, a: Any, b: Any) -> Any:
     try:
         scale = float(a)
@@ -610,7 +692,17 @@ REFUSED: dict[Function, tuple[str, str]] = {
     shape: ("x.shape", "[.]shape: the number of points is asked for"),
     captured_data: ("DATA", "ndarray of 11 values that are no argument"),
     captured_list: ("np.add", "list of 3 values that are no argument"),
-    complex_numbers: ("np.real", "complex number: only real arithmetic"),
+    complex_numbers: ("np.real", "exp of complex numbers: of complex numbers only"),
+    returns_wofz: ("in returns_wofz", "a complex number: only real arith.*Take .real or .imag"),
+    complex_quotient: ("1j . .x - b", "a quotient by a complex number: of complex numbers only"),
+    size_of_wofz: ("np.abs", "absolute of complex numbers: of complex numbers only"),
+    mean_of_wofz: ("np.mean", "np.mean: of complex numbers only"),
+    sum_of_wofz: ("np.add.reduce", "np.add with reduce"),
+    complex_array: ("np.asarray", "of complex numbers only"),
+    complex_shape: ("shape", "[.]shape: of complex numbers only"),
+    complex_in_place: ("z /= a", "z = z / s in place of z /= s"),
+    complex_into_real: ("z [+]= 1j", "written into a real array.*z = x [+] 1j.y in place of"),
+    complex_data: ("np.array", "2 complex numbers that are no argument"),
     catches_everything: ("`scale = float.a.`", "leave out float"),
     asks_what_it_can_loop_over: ("np.iterable.x.", "NumPy functions of the whole x"),
     gamma_function: ("special.gamma", "gamma of numbers is not among the functions"),

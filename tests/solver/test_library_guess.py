@@ -31,7 +31,7 @@ def is_determined(made: Sample, i: int) -> bool:
         return False
     stderr = np.linalg.norm(np.linalg.inv(q), axis=1)
     size = np.abs(made.truth[i])
-    if made.model.name in {"gaussian", "lorentzian"}:
+    if made.model.name in {"gaussian", "lorentzian", "voigt"}:
         size[1] = size[2]
     if made.model.name == "sinusoid":
         size[1] = 2.0

@@ -25,6 +25,7 @@ EXAMPLES: Mapping[str, Example] = {
     "lorentzian": Example((0, 10), {"a": 2, "mu": 5, "w": 1, "c": 0.5}),
     "power_law": Example((1, 10), {"a": 2, "b": 1.5}),
     "sinusoid": Example((0, 10), {"a": 2, "w": 1.5, "phi": 0.5, "c": 0.5}),
+    "voigt": Example((0, 10), {"a": 2, "mu": 5, "s": 0.7, "g": 0.5, "c": 0.5}),
 }
 """By the model's name."""
 

@@ -1,10 +1,12 @@
 """The compiled engine against the reference engine: one answer, whatever the data look like."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
+from scipy.special import gammaln, voigt_profile, wofz
 
 from manyfit import BatchFit, Model, fit_curves
 from manyfit.solver.status import Flag, Status
@@ -207,3 +209,47 @@ def test_no_curves_and_empty_curves() -> None:
         Status.NO_DATA,
     ]
     assert fit.status[2] > 0
+
+
+def lines(x: Any, a: Any, mu: Any, s: Any, g: Any) -> Any:
+    z = (x - mu + 1j * g) / (s * np.sqrt(2))
+    return a * wofz(z).real / (s * np.sqrt(2 * np.pi))
+
+
+def profile(x: Any, a: Any, mu: Any, s: Any, g: Any) -> Any:
+    return a * voigt_profile(x - mu, s, g)
+
+
+def counts(x: Any, a: Any, mu: Any, s: Any, g: Any) -> Any:
+    """Return the logarithm of a gamma density, stretched."""
+    return a + s * np.log(x) - g * x - gammaln(s + 1.0) * mu
+
+
+def assert_as_called(func: Callable[..., Any], x: Any, truth: Any, **options: Any) -> None:
+    """Check that a function's compiled formula ends where calling the function does, and SciPy."""
+    truth = np.array(truth) * RNG.uniform(0.9, 1.1, (40, 4))
+    y = func(x, *truth.T[:, :, None]) + RNG.normal(0, 0.02, (40, len(x)))
+    given: dict[str, Any] = {**options, **TIGHT}
+    ours = fit_curves(func, x, y, engine="simd", **given)
+    theirs = fit_curves(func, x, y, engine="reference", **given)
+    assert ours.compiled.mean() > 0.9
+    assert ours.success.all()
+    assert theirs.success.all()
+    np.testing.assert_allclose(ours.cost, theirs.cost, rtol=1e-9)
+    free = ours.stderr > 0
+    apart = np.abs(ours.params - theirs.params)
+    assert (apart[free] <= 1e-3 * theirs.stderr[free]).all()
+    if not options.get("fixed"):
+        best, cov = curve_fit(func, x, y[17], p0=options["p0"], ftol=1e-13, xtol=1e-13)
+        np.testing.assert_allclose(ours.params[17], best, rtol=1e-5)
+        np.testing.assert_allclose(ours.stderr[17], np.sqrt(np.diag(cov)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("func", [lines, profile])
+def test_voigt_profiles_as_people_write_them_are_compiled(func: Callable[..., Any]) -> None:
+    assert_as_called(func, X, [5.0, 2.4, 0.4, 0.3], p0=[4.0, 2.5, 0.5, 0.2])
+
+
+def test_gamma_functions_of_parameters_are_compiled() -> None:
+    options: Any = {"p0": [1.0, 1.0, 2.0, 1.0], "fixed": {"mu": 1.0}}
+    assert_as_called(counts, X[1:], [1.0, 1.0, 3.0, 1.4], **options)

@@ -133,6 +133,19 @@ def _pairs(reach: int) -> tuple[Floats, ...]:
     return a, b
 
 
+def _gamma_points(low: float, high: float) -> Callable[[], tuple[Floats, ...]]:
+    """Return points for gammaln and its derivatives, all of sizes between powers of two."""
+    return lambda: _some(
+        uniform(0.0, 8.0, 1500),
+        uniform(0.6, 2.6, 700),
+        uniform(6.0, 100.0, 300),
+        binades(low, high, 500),
+        *(centre + both(binades(-51, -3, 150)) for centre in (1.0, 2.0)),
+        around(np.arange(1, 16) / 2.0),
+        np.asarray(1.4616321449683622 + np.arange(-20, 20) * 2.0**-52, dtype=np.float64),
+    )
+
+
 def _expit(x: Any) -> Any:
     return 1 / (1 + mpmath.exp(-x))
 
@@ -172,6 +185,9 @@ CASES = {
         Case("cbrt", _cbrt, _real, 1.3),
         Case("hypot", mpmath.hypot, lambda: _pairs(1020), 1.3),
         Case("erf", mpmath.erf, lambda: _some(*_real(3), uniform(0.8, 1.2, 300)), 1.5),
+        Case("gammaln", mpmath.loggamma, _gamma_points(-1074, 1013), 2.0),
+        Case("digamma", mpmath.digamma, _gamma_points(-1000, 1000), 1.9),
+        Case("trigamma", lambda x: mpmath.polygamma(1, x), _gamma_points(-500, 500), 2.0),
         Case("erfc", mpmath.erfc, lambda: _some(uniform(-6.0, 27.2, 1200), *_real(2)), 1.9),
     )
 }

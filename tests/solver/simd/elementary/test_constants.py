@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from manyfit.solver.graph import gammas
 from manyfit.solver.simd.elementary import (
     erf_pieces,
     errors,
@@ -39,6 +40,43 @@ def _scaled(t: Any, centre: float, slope: float, start: float) -> Any:
 def _atanh(z: Any) -> Any:
     """Return 2*atanh(s)/s at z = s**2."""
     return 2 * mpmath.atanh(mpmath.sqrt(z)) / mpmath.sqrt(z)
+
+
+def _log_gamma(t: Any) -> Any:
+    """Return gammaln(2 + t)/t less its value at 0, over t."""
+    at_zero = mpmath.mpf(gammas.NEAR_TWO) + gammas.NEAR_TWO_REST
+    return (mpmath.loggamma(2 + t) / t - at_zero) / t
+
+
+def _over_zero(v: Any) -> Any:
+    """Return digamma(2 + v) over the distance to its zero."""
+    zero = mpmath.mpf(gammas.DIGAMMA_ZERO) + gammas.DIGAMMA_ZERO_REST
+    return mpmath.digamma(2 + v) / (2 + v - zero)
+
+
+def _digamma_bend(v: Any) -> Any:
+    return (_over_zero(v) - gammas.AT_TWO - gammas.AT_TWO_REST) / v
+
+
+def _gammaln_rest(u: Any) -> Any:
+    """Return what Stirling's formula leaves of gammaln(x), times x, u = 1/x**2."""
+    x = 1 / mpmath.sqrt(u)
+    return x * (
+        mpmath.loggamma(x)
+        - (x - mpmath.mpf(0.5)) * mpmath.log(x)
+        + x
+        - mpmath.log(2 * mpmath.pi) / 2
+    )
+
+
+def _digamma_rest(u: Any) -> Any:
+    x = 1 / mpmath.sqrt(u)
+    return (mpmath.log(x) - 1 / (2 * x) - mpmath.digamma(x)) / u
+
+
+def _trigamma_rest(u: Any) -> Any:
+    x = 1 / mpmath.sqrt(u)
+    return (mpmath.polygamma(1, x) - 1 / x - u / 2) * x**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +195,36 @@ CLAIMS = {
         0.4117,
         56.7,
         lambda t: mpmath.exp(-((2.5 * (1 + t) / (1 - t)) ** 2)) / (2.5 * (1 + t) / (1 - t) + 2.5),
+    ),
+    "gammaln": Claim(
+        gammas.GAMMALN_NEAR, _log_gamma, -0.5, 0.5, 58.0, lambda t: t * t / mpmath.loggamma(2 + t)
+    ),
+    "gammaln, far": Claim(
+        gammas.GAMMALN_FAR,
+        _gammaln_rest,
+        1e-6,
+        1 / 36,
+        61.8,
+        lambda u: mpmath.sqrt(u) / mpmath.loggamma(1 / mpmath.sqrt(u)),
+    ),
+    "digamma": Claim(
+        gammas.DIGAMMA_NEAR, _digamma_bend, -1.0, 1.0, 56.6, lambda v: abs(v) / _over_zero(v)
+    ),
+    "digamma, far": Claim(
+        gammas.DIGAMMA_FAR,
+        _digamma_rest,
+        1e-6,
+        1 / 36,
+        59.5,
+        lambda u: u / mpmath.digamma(1 / mpmath.sqrt(u)),
+    ),
+    "trigamma, far": Claim(
+        gammas.TRIGAMMA_FAR,
+        _trigamma_rest,
+        1e-6,
+        1 / 36,
+        59.0,
+        lambda u: u * mpmath.sqrt(u) / mpmath.polygamma(1, 1 / mpmath.sqrt(u)),
     ),
     "erfc": Claim(
         errors._TAIL,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from manyfit.solver.graph.operations import OPERATIONS
 from manyfit.solver.simd import elementary
 from manyfit.solver.simd.elementary import ELEMENTARY
 from manyfit.solver.simd.machine import Machine, machines
@@ -34,7 +35,7 @@ def operands() -> tuple[Floats, Floats]:
 @MACHINES
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_neighbours_change_no_bit(name: str, machine: Machine) -> None:
-    arity = 2 if name in {"power", "mod", "arctan2", "hypot"} else 1
+    arity = OPERATIONS[name].arity if name in OPERATIONS else 1
     columns = operands()[:arity]
     width = 2 * machine.register
     run = kernel(FUNCTIONS[name], machine, width, arity)

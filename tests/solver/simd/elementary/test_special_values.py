@@ -20,7 +20,9 @@ _SIZES += [2.0**53 + 2.0, 1e22, 1e155, 1e200, 1e300, 1.7976931348623157e308, np.
 VALUES = np.array([*_SIZES, *(-v for v in _SIZES), np.nan])
 
 UNARY = sorted(name for name in ELEMENTARY if OPERATIONS[name].arity == 1)
-BINARY = sorted(name for name in ELEMENTARY if OPERATIONS[name].arity == 2)
+BINARY = sorted(
+    name for name in ELEMENTARY if OPERATIONS[name].arity == 2 and not name.startswith("wofz_")
+)
 
 
 def assert_as_numpy(
