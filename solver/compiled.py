@@ -154,10 +154,10 @@ class Compiled:
 
     def _recipe(self) -> Recipe | None:
         """Return how the model guesses where that can be compiled and is asked for."""
-        guess = self.prepared.model.guess
-        one_predictor = len(self.prepared.model.predictors) == 1
-        wanted = isinstance(guess, Recipe) and one_predictor and self.prepared.guessed.any()
-        return guess if isinstance(guess, Recipe) and wanted else None
+        model, guess = self.prepared.model, self.prepared.model.guess
+        if not isinstance(guess, Recipe) or not guess.compiles or len(model.predictors) > 1:
+            return None
+        return guess if self.prepared.guessed.any() else None
 
     def _fit_rows(
         self, points: Points, rows: Ints, places: Ints, start: Floats, *, ragged: bool
