@@ -10,7 +10,7 @@
     batch, preparation, evaluation   fit_curves: many curves of one model, and its values after
     formulas, rehearsal              whether a model is fitted by its formula or by calling it
     graph                            expressions: parsed, traced, differentiated, evaluated
-    composition, sum_guess, derived  models from models, and quantities derived from parameters
+    composition, derived             models from models, and quantities derived from parameters
     leastsq, curve_fit               SciPy's calls, a batch of one (one_curve, schemes)
     allocation                       what the C allocator must be told
     library                          models with exact Jacobians and start guesses

@@ -37,14 +37,15 @@ _CHUNK_POINTS, _CHUNK_CURVES = 1 << 19, 1 << 14
 _LEAST_PIVOT = 1e-7
 """Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
 search along the floor of a valley ends too early."""
-_LONG = 96
-"""Curves with more points are fitted in lanes of one register, so that their points fit a cache;
-shorter ones in two, whose steps fill each other's pauses. The bits are the same."""
+_LONG, _FEW_PARAMS = 96, 8
+"""Curves of at most so many points and parameters are fitted in lanes of two registers, whose steps
+fill each other's pauses; others in one, so that their points fit a cache, and since steps of more
+parameters have no pauses left and twice the code to compile. The bits are the same."""
 _MOST_POINTS = 1 << 16
 """Longer curves are left to the reference engine: a kernel holds one in each lane."""
-_MOST_PARAMS = 16
+_MOST_PARAMS = 24
 """With engine="auto" models with more to fit are left to the reference engine: compiling takes time
-by the cube of the parameters, 1 s at 9, 4 s at 15, 15 s at 24."""
+by the square of the parameters, 0.6 s at 8, 1.6 s at 16, 4.4 s at 24."""
 _AT_ONCE = Rules(Tolerances(ftol=0.0, xtol=0.0, gtol=1e150, maxfev=1))
 """Every curve ends where it starts: the kernel only evaluates the sum of squares."""
 
@@ -155,10 +156,10 @@ class Compiled:
 
     def _recipe(self) -> Recipe | None:
         """Return how the model guesses where that can be compiled and is asked for."""
-        guess = self.prepared.model.guess
-        one_predictor = len(self.prepared.model.predictors) == 1
-        wanted = isinstance(guess, Recipe) and one_predictor and self.prepared.guessed.any()
-        return guess if isinstance(guess, Recipe) and wanted else None
+        model, guess = self.prepared.model, self.prepared.model.guess
+        if not isinstance(guess, Recipe) or not guess.compiles or len(model.predictors) > 1:
+            return None
+        return guess if self.prepared.guessed.any() else None
 
     def _fit_rows(
         self, points: Points, rows: Ints, places: Ints, start: Floats, *, ragged: bool
@@ -263,6 +264,7 @@ class Compiled:
         model, graph = prepared.model, prepared.model.graph
         assert graph is not None
         sigma = () if points.sigma is None else (points.sigma,)
+        short = points.length.max(initial=0) <= _LONG
         own = (p for p, shared in zip(points.predictors, points.shared, strict=True) if not shared)
         return Specification(
             graph=graph,
@@ -275,7 +277,7 @@ class Compiled:
             bounded=prepared.rules.box is not None,
             scaled=prepared.rules.diag is not None,
             machine=self.machine,
-            registers=1 if points.length.max(initial=0) > _LONG else 2,
+            registers=2 if short and prepared.free.size <= _FEW_PARAMS else 1,
         )
 
 

@@ -22,7 +22,6 @@ from .derived import derived_graphs, resolved
 from .graph.graph import Graph
 from .graph.nodes import Node, number, symbol
 from .graph.simplify import ZERO, apply, rebuilt
-from .sum_guess import SumGuess
 
 if TYPE_CHECKING:
     from .model import Model
@@ -51,7 +50,8 @@ def combined(op: str, left: "M | float", right: "M | float") -> M:
     Returns
     -------
     A `Model`. Sums and differences of models that guess their start values do so too, see
-    `SumGuess`; products, and what has numbers in it, start from `Model.start`.
+    `library.sums`, and so do models times a number; products of models, and sums with a number,
+    start from `Model.start`.
 
     Raises
     ------
@@ -63,6 +63,8 @@ def combined(op: str, left: "M | float", right: "M | float") -> M:
     TypeError
         When one of them is neither a model nor a number.
     """
+    from .library.sums import joined_guess  # noqa: PLC0415 - the library is made of models
+
     models = [_traced(side) for side in (left, right) if not isinstance(side, _NUMBERS)]
     if len(models) == 1:
         return _with_number(op, left, right, models[0])
@@ -83,7 +85,7 @@ def combined(op: str, left: "M | float", right: "M | float") -> M:
         first,
         graph,
         name=_joined(op, first.name, second.name),
-        guess=SumGuess.joined(first, second, minus=op == "subtract") if op in _SUMS else None,
+        guess=joined_guess(first, second, minus=op == "subtract") if op in _SUMS else None,
         start={**first.start, **second.start},
         bounds={**first.bounds, **second.bounds},
         derived={**first.derived, **second.derived},
@@ -176,6 +178,8 @@ def _graph(model: "Model") -> Graph:
 
 def _with_number(op: str, left: "M | float", right: "M | float", model: M) -> M:
     """Return the model of a model and a number."""
+    from .library.sums import scaled_guess  # noqa: PLC0415 - the library is made of models
+
     sides, names = list[Node](), list[str]()
     for side in (left, right):
         if isinstance(side, _NUMBERS):
@@ -188,23 +192,39 @@ def _with_number(op: str, left: "M | float", right: "M | float", model: M) -> M:
     if graph == model.graph:
         return model
     _check_used(model, graph)
-    return _with_graph(model, graph, name=_joined(op, *names), guess=None)
+    guess = scaled_guess(model, _factor(op, left, right))
+    return _with_graph(model, graph, name=_joined(op, *names), guess=guess)
+
+
+def _factor(op: str, left: "Model | float", right: "Model | float") -> float:
+    """Return what a model is multiplied with where it is joined with a number; NaN: with none."""
+    match op, left, right:
+        case "multiply", int() | float() | np.number() as factor, _:
+            return float(factor)
+        case "multiply", _, int() | float() | np.number() as factor:
+            return float(factor)
+        case "divide", _, int() | float() | np.number() as divisor if divisor:
+            return 1.0 / float(divisor)
+        case "subtract", 0, _:
+            return -1.0
+    return float("nan")
 
 
 def _substituted(model: M, nodes: Mapping[str, Node], **others: Any) -> M:
     """Return a model with formulas in place of some parameters."""
+    from .library.sums import partial_guess  # noqa: PLC0415 - the library is made of models
+
     params = tuple(p for p in model.params if p not in nodes)
     if not params:
         raise ValueError(f"model {model.name!r} would have no parameter left to fit")
     root = rebuilt(_graph(model).root, {symbol("param", p): node for p, node in nodes.items()})
     graph = replace(_graph(model), root=root, params=params)
     _check_used(model, graph)
-    guess = SumGuess.of(model)
     gone = {model.params.index(name): node == ZERO for name, node in nodes.items()}
     return _with_graph(
         model,
         graph,
-        guess=None if guess is None else guess.without(gone),
+        guess=partial_guess(model, gone),
         start={p: value for p, value in model.start.items() if p in params},
         bounds={p: pair for p, pair in model.bounds.items() if p in params},
         **others,

@@ -4,6 +4,7 @@
     peaks, voigts                                               and the peaks among them
     registry, composed                                          models by name, for job files
     recipe                                                      a guess, for either engine
+    sums, terms                                                 the guess of a sum, from its terms'
     passes, frames                                              what it is written over
     regression, projection                                      linear parameters from the others
     by_numpy, sorted_curves, periodogram                        a guess executed by NumPy

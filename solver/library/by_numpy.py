@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Floats
+from ..graph.graph import GraphFunction
 from .frames import Frame, FrameOf
 from .passes import Lag, Point, Value
 from .periodogram import highest_peaks
@@ -94,6 +95,12 @@ class AllPoints:
         """Return what was kept."""
         return column
 
+    def formulas(self, func: GraphFunction, values: Sequence[Value]) -> list[Value]:
+        """Return the values of formulas."""
+        shape = self.curves.y.shape
+        found = func(self.curves.x, *values)
+        return [np.broadcast_to(value, shape) for value in ([found] if func.single else found)]
+
     def behind(self, column: Floats, lag: Lag) -> Floats:
         """Return what was kept some points before."""
         n = min(int(lag.points), len(column))
@@ -142,9 +149,28 @@ class ArrayCurves:
             np.take_along_axis(np.broadcast_to(v, shape), place, axis=0)[0] for v in (keys, *values)
         ]
 
-    def keep(self, values: Callable[[Point], Sequence[Value]]) -> list[Floats]:
+    def keep(
+        self,
+        values: Callable[[Point], Sequence[Value]],
+        room: Sequence[Floats] = (),  # noqa: ARG002 - arrays come and go
+    ) -> list[Floats]:
         """Return the values at all points."""
         return list(values(AllPoints(self.points)))
+
+    def guessed(
+        self, guess: Callable[..., Any], column: Floats, part: tuple[Value, Value] | None = None
+    ) -> list[Value]:
+        """Return the start values that a guess finds for what was kept."""
+        x, valid = self.points.x, self.points.valid
+        inside = np.ones((1, 1), np.bool_) if valid is None else valid > 0
+        if part is not None:
+            first, last = part
+            place = first + np.arange((last - first).max() + 1.0)[:, None]
+            inside = place <= last
+            place = np.minimum(place, last).astype(np.intp)
+            x = np.take_along_axis(np.broadcast_to(x, column.shape), place, axis=0)
+            column = np.take_along_axis(column, place, axis=0)
+        return list(guess(x.T, column.T, np.broadcast_to(inside, column.shape).T).T)
 
     def x_at(self, index: Value) -> Value:
         """Return x of the points with these indices."""
@@ -166,6 +192,25 @@ class ArrayCurves:
             now = list(body(WholeLag(lag), now))
             lag *= 2
         return now
+
+    def repeated(
+        self, times: int, state: Sequence[Value], body: Callable[[list[Value]], Sequence[Value]]
+    ) -> list[Value]:
+        """Return the state after the body, so many times."""
+        now = list(state)
+        for _ in range(times):
+            now = list(body(now))
+        return now
+
+    def each(
+        self,
+        candidates: Sequence[Sequence[Value]],
+        attempt: Callable[[list[Value]], Sequence[Value]],
+    ) -> list[list[Value]]:
+        """Return what an attempt gives for each candidate."""
+        return [
+            list(attempt([np.atleast_1d(value) for value in candidate])) for candidate in candidates
+        ]
 
     def best(
         self,

@@ -15,6 +15,7 @@ and the functions of ``xp``.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from ..graph.graph import GraphFunction
 from .frames import Frame
 
 Value: TypeAlias = Any
@@ -68,6 +69,10 @@ class Point(Protocol):
         """Return the integral over x from the first point to this one, by trapezoids."""
         ...
 
+    def formulas(self, func: GraphFunction, values: Sequence[Value]) -> list[Value]:
+        """Return the values of formulas of the predictor and of other numbers."""
+        ...
+
     def kept(self, column: Column) -> Value:
         """Return what an earlier pass has kept at this point."""
         ...
@@ -103,8 +108,21 @@ class Curves(Protocol):
         """Return the largest key, and the values at the first point that has it."""
         ...
 
-    def keep(self, values: Callable[[Point], Sequence[Value]]) -> list[Column]:
-        """Keep values at all points for later passes."""
+    def keep(
+        self,
+        values: Callable[[Point], Sequence[Value]],
+        room: Sequence[Column] = (),
+    ) -> list[Column]:
+        """Keep values at all points for later passes, in place of those that had the room."""
+        ...
+
+    def guessed(
+        self, guess: Callable[..., Any], column: Column, part: tuple[Value, Value] | None = None
+    ) -> list[Value]:
+        """Return the start values that a guess finds for what was kept, in place of y.
+
+        It sees all points, or a part: from a first to a last one, by their indices.
+        """
         ...
 
     def x_at(self, index: Value) -> Value:
@@ -122,6 +140,20 @@ class Curves(Protocol):
 
         As long as the lag is less than the number of points; once at least.
         """
+        ...
+
+    def repeated(
+        self, times: int, state: Sequence[Value], body: Callable[[list[Value]], Sequence[Value]]
+    ) -> list[Value]:
+        """Return the state after ``state = body(state)`` so many times, once at least."""
+        ...
+
+    def each(
+        self,
+        candidates: Sequence[Sequence[Value]],
+        attempt: Callable[[list[Value]], Sequence[Value]],
+    ) -> list[list[Value]]:
+        """Return what an attempt gives for each candidate."""
         ...
 
     def best(

@@ -31,7 +31,7 @@ def gaussian(*, prefix: str = "") -> Model:
         params=("a", "mu", "s", "c"),
         func=_gaussian,
         jac=_gaussian_jac,
-        guess=Recipe(_gaussian_estimate, 4),
+        guess=Recipe(_gaussian_estimate, 4, local=True),
         expression="a*exp(-(x - mu)**2/(2*s**2)) + c",
     ).prefixed(prefix)
 
@@ -46,7 +46,7 @@ def lorentzian(*, prefix: str = "") -> Model:
         params=("a", "mu", "w", "c"),
         func=_lorentzian,
         jac=_lorentzian_jac,
-        guess=Recipe(_lorentzian_estimate, 4),
+        guess=Recipe(_lorentzian_estimate, 4, local=True),
         expression="a/(1 + ((x - mu)/w)**2) + c",
     ).prefixed(prefix)
 

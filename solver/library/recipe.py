@@ -30,12 +30,19 @@ class Recipe:
     most_points
         Longer curves are NumPy's for any engine: their buffers would not fit, or their
         periodogram takes a fast transform.
+    local
+        Whether it is of a peak, which shows in the points around it alone: in a sum it is looked
+        for near the largest deviation too.
+    compiles
+        Whether an engine may emit it: all that it calls is written over passes.
     """
 
     estimate: Estimate
     n_params: int
     frame_of: FrameOf = unit_frame
     most_points: int = 1 << 16
+    local: bool = False
+    compiles: bool = True
 
     def __call__(self, x: Any, y: Floats, valid: Bools) -> Floats:
         """Return start values, (n_curves, n_params), executed by NumPy; see `Model.guess`."""

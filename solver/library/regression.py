@@ -10,8 +10,9 @@ y are about 1 in size, the products lose a few digits to their means, which a st
 several regressions need of the same columns is summed once.
 """
 
+import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .passes import Curves, Point, Value
@@ -87,6 +88,14 @@ class Moments:
             c = c - a_i * mean
         return Regression(a, c, gain)
 
+    def damped(self, damping: Value) -> "Moments":
+        """Return the moments with a share of each diagonal product added to it."""
+        products = {
+            (i, j): value * (1.0 + damping) if i == j else value
+            for (i, j), value in self.products.items()
+        }
+        return replace(self, products=products)
+
     def with_last(self, weights: Sequence[Value]) -> "Moments":
         """Return the moments with the last columns replaced by one, their sum with weights."""
         m = len(weights)
@@ -113,7 +122,11 @@ class Moments:
 
 
 def moments(
-    curves: Curves, columns: Callable[[Point], Sequence[Value]], *, constant: bool = True
+    curves: Curves,
+    columns: Callable[[Point], Sequence[Value]],
+    *,
+    constant: bool = True,
+    target: Callable[[Point], Value] = operator.attrgetter("y"),
 ) -> Moments:
     """Sum up what regressions of y on the columns need, in one pass.
 
@@ -125,15 +138,17 @@ def moments(
         Gives the columns at a point; each varies from point to point.
     constant
         Whether there is a constant beside the columns.
+    target
+        What stands for y.
     """
     n = 0
 
     def terms(p: Point) -> list[Value]:
         nonlocal n
-        v = list(columns(p))
+        v, y = list(columns(p)), target(p)
         n = len(v)
         products = [v[i] * v[j] for i in range(n) for j in range(i + 1)]
-        return [*products, *(v_i * p.y for v_i in v), *([*v, p.y] if constant else [])]
+        return [*products, *(v_i * y for v_i in v), *([*v, y] if constant else [])]
 
     sums = curves.totals(terms)
     places = [(i, j) for i in range(n) for j in range(i + 1)]

@@ -40,7 +40,7 @@ def voigt(*, prefix: str = "") -> Model:
         "a*(wofz_real((x - mu)/(sqrt(2)*abs(s)), g/(sqrt(2)*abs(s)))"
         "/erfcx(g/(sqrt(2)*abs(s)))) + c",
         ("a", "mu", "s", "g", "c"),
-        guess=Recipe(_voigt_estimate, 5),
+        guess=Recipe(_voigt_estimate, 5, local=True),
         name="voigt",
     ).prefixed(prefix)
 

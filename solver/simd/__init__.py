@@ -5,5 +5,7 @@ lanes, elementary            instructions written like NumPy, and exp, sin, ... 
 points, step, kernel         the pass over the points, the step, the fit from start to end
 turnover, slots              lanes that change hands, and the state they have
 finish                       covariances
+guessing, parts, starting    start values, also of the terms of a sum, and their calls from Python
+passes, lane_points, loops   what guesses are written over (periodogram)
 machine, compiling, engine   processors, LLVM, and the calls from Python
 """

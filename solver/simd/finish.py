@@ -10,14 +10,17 @@ A standard error that is large beside its parameter is only pointed out here, se
 `manyfit.solver.determinacy`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
 
 from ..determinacy import AUDIBLE, SUSPICIOUS
 from .lanes import DOUBLE, INT64, Lanes, Vec
+from .loops import counted, slot_of
 from .machine import Machine
-from .step import decomposed
+from .step import Decomposition, decomposed
 
 ARRAYS = ("normal", "held", "scale", "data", "params", "cov", "stderr", "pivot", "suspicious")
 
@@ -114,25 +117,54 @@ class _Finish:
             size = 1.0 / (factors.inverse[j] * rest[j, j])
             size = lanes.where(factors.inverse[j] > 0, size, 0.0)
             smallest = lanes.smaller(size, smallest)
-        columns = [factors.solve([lanes.real(float(i == j)) for i in range(n)]) for j in range(n)]
-        return smallest, {(i, j): columns[j][i] for i in range(n) for j in range(i + 1)}
+        inverse: dict[tuple[int, int], Vec] = {}
+        for j in range(n):
+            inverse |= {(i, j): value for i, value in self._column(factors, j).items()}
+        return smallest, inverse
+
+    def _column(self, factors: Decomposition, j: int) -> dict[int, Vec]:
+        """Return a column of the inverse from the diagonal down, by row: above it is symmetric."""
+        L, n = factors.L, self._n
+        z = {j: self._lanes.real(1.0)}
+        for i in range(j + 1, n):
+            z[i] = self._lanes.real(0.0)
+            for k in range(j, i):
+                z[i] = z[i] - L[i, k] * z[k]
+        p = {i: value * factors.inverse[i] for i, value in z.items()}
+        for i in reversed(range(j, n)):
+            for k in range(i + 1, n):
+                p[i] = p[i] - L[k, i] * p[k]
+        return p
 
     def _get(self, name: str, size: int) -> list[Vec]:
         """Return the numbers of the rows of an array, each as a vector over the rows."""
-        builder, array = self._builder, self._arrays[name]
-        vectors = [ir.Constant(self._lanes.vector(DOUBLE), ir.Undefined)] * size
-        for lane, row in enumerate(self._rows):
-            begin = builder.gep(array, [builder.mul(row, INT64(size))])
-            for k in range(size):
-                number = builder.load(builder.gep(begin, [INT64(k)]))
-                vectors[k] = builder.insert_element(vectors[k], number, ir.IntType(32)(lane))
-        return [Vec(self._lanes, vector) for vector in vectors]
+        builder, lanes = self._builder, self._lanes
+        slot, width = slot_of(lanes, size), lanes.width
+        with self._over(name, size) as (k, places):
+            vector = ir.Constant(lanes.vector(DOUBLE), ir.Undefined)
+            for lane, place in enumerate(places):
+                vector = builder.insert_element(vector, builder.load(place), ir.IntType(32)(lane))
+            lanes.store(Vec(lanes, vector), builder.gep(slot, [builder.mul(k, INT64(width))]))
+        return [lanes.load(builder.gep(slot, [INT64(k * width)])) for k in range(size)]
 
     def _put(self, name: str, values: list[Vec]) -> None:
         """Write the rows of an array, from a vector over the rows for each number."""
+        builder, lanes = self._builder, self._lanes
+        slot, width = slot_of(lanes, len(values)), lanes.width
+        for k, value in enumerate(values):
+            lanes.store(value, builder.gep(slot, [INT64(k * width)]))
+        with self._over(name, len(values)) as (number, places):
+            vector = lanes.load(builder.gep(slot, [builder.mul(number, INT64(width))]))
+            for lane, place in enumerate(places):
+                builder.store(builder.extract_element(vector.ir, ir.IntType(32)(lane)), place)
+
+    @contextmanager
+    def _over(self, name: str, size: int) -> Iterator[tuple[Any, list[Any]]]:
+        """Emit a loop over the numbers of a row: gives which, and where it is of each lane.
+
+        Unrolled, these copies of single numbers would be most of the code.
+        """
         builder, array = self._builder, self._arrays[name]
-        for lane, row in enumerate(self._rows):
-            begin = builder.gep(array, [builder.mul(row, INT64(len(values)))])
-            for k, value in enumerate(values):
-                number = builder.extract_element(value.ir, ir.IntType(32)(lane))
-                builder.store(number, builder.gep(begin, [INT64(k)]))
+        with counted(builder, INT64(size)) as (k, _):
+            starts = (builder.mul(row, INT64(size)) for row in self._rows)
+            yield k, [builder.gep(array, [builder.add(start, k)]) for start in starts]

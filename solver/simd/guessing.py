@@ -17,10 +17,11 @@ from typing import Any
 from llvmlite import ir
 
 from ..library.recipe import Recipe
+from .lane_points import Buffers
 from .lanes import DOUBLE, INT64, Lanes, Vec
 from .loops import counted
 from .machine import Machine
-from .passes import INFINITY, Buffers, LaneCurves
+from .passes import INFINITY, LaneCurves
 
 INT8, INT32, FLOAT = ir.IntType(8), ir.IntType(32), ir.FloatType()
 
@@ -135,7 +136,7 @@ class _Guess:
             start = lanes.where(fine, lanes.where(finite, value, 1.0), float("nan"))
             self._write(start, Argument.GUESS, places, len(estimate), j)
         self._write(finding, Argument.FINDINGS, places, 1, 0)
-        self.buffers = 2 - self._spec.shared + curves.n_columns
+        self.buffers = 2 - self._spec.shared + curves.most_columns
 
     def _taken_in(self, places: list[Any]) -> tuple[LaneCurves, Vec]:
         """Emit the copy into the buffers; return the curves in their units, and what was found."""
@@ -145,12 +146,8 @@ class _Guess:
         buffers = self._buffers_for(lengths)
         raw = LaneCurves(self._lanes, buffers, None)
         least, most, finding = self._copied(raw, buffers, starts, lengths)
-        frame = self._spec.recipe.frame_of(raw.xp, *self._ends(raw), least, most)
-        with raw.over_points() as p:
-            p.keep(buffers.y, frame.y_of(p.y))
-            if not buffers.shared:
-                p.keep(buffers.x, frame.x_of(p.x))
-        return LaneCurves(self._lanes, buffers, frame), finding
+        framed = raw.framed(self._spec.recipe.frame_of, *self._ends(raw), least, most)
+        return framed, finding
 
     def _buffers_for(self, lengths: list[Any]) -> Buffers:
         """Return where the points of curves of these lengths go."""
@@ -158,9 +155,7 @@ class _Guess:
         longest, counts = lengths[0], None
         if spec.ragged:
             counts = self._lanes.to_real(self._vector(lengths))
-            for other in lengths[1:]:
-                longer = builder.icmp_signed(">", other, longest)
-                longest = builder.select(longer, other, longest)
+            longest = self._lanes.largest_lane(counts)
         size = builder.mul(self._argument(Argument.CAPACITY), INT64(spec.width))
         y = self._pointer(Argument.SCRATCH, DOUBLE)
         second = builder.gep(y, [size])

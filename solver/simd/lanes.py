@@ -363,6 +363,17 @@ class Lanes:
         packed = self.builder.bitcast(condition.ir, ir.IntType(self.width))
         return self.builder.ctpop(self.builder.zext(packed, INT64))
 
+    def largest_lane(self, a: Vec) -> Any:
+        """Return the largest of all lanes as a scalar integer, rounded towards zero."""
+        builder = self.builder
+        whole = builder.fptosi(a.ir, self.vector(INT64))
+        largest = builder.extract_element(whole, ir.IntType(32)(0))
+        for lane in range(1, self.width):
+            other = builder.extract_element(whole, ir.IntType(32)(lane))
+            larger = builder.icmp_signed(">", other, largest)
+            largest = builder.select(larger, other, largest)
+        return largest
+
     def narrowed(self, width: int) -> "Lanes":
         """Return an emitter for vectors of another width at the same place."""
         return Lanes(self.builder, width, self.machine)

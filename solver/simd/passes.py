@@ -1,24 +1,20 @@
-"""Passes over the points of the curves in the lanes: `library.passes.Curves` that emits code.
-
-Points stand in buffers with the lanes side by side, ``buffer[i * width + lane]``; an x that all
-curves share is one array. A curve that is shorter than the longest in the lanes goes on with copies
-of its last point, which no sum and no maximum sees.
-
-What a pass carries from point to point stands in memory, as LLVM sees it first, and in registers
-once it has been through its passes.
-"""
+"""Passes over the points of the curves in the lanes: `library.passes.Curves` that emits code."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
+from ..library.frames import FrameOf
+from ..library.recipe import Recipe
 from .elementary import ELEMENTARY, sincos
 from .elementary.inverse_trigonometry import arctan2
+from .lane_points import Buffers, LanePoint, RunningLag
 from .lanes import DOUBLE, INT64, Lanes, Vec
 from .loops import counted, slot_of
+from .parts import Part, guessed
 from .periodogram import highest_peaks
 
 INFINITY = float("inf")
@@ -46,138 +42,6 @@ class Functions:
         return arctan2(self.lanes, y, x)
 
 
-@dataclass(frozen=True, slots=True)
-class RunningLag:
-    """A distance in points, in the code: as a number in every lane, and as an integer."""
-
-    points: Vec
-    count: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Buffers:
-    """Where the points are, as LLVM values.
-
-    Attributes
-    ----------
-    y
-        The buffer of the values.
-    x
-        That of the predictor, or the array that all curves share.
-    shared
-        Whether they do.
-    lengths
-        Vector of the numbers of points, or None: all lanes have `longest`.
-    longest
-        The largest number of points, an integer.
-    free
-        The memory behind the buffers, for what is kept.
-    size
-        The doubles of a buffer, an integer.
-    """
-
-    y: Any
-    x: Any
-    shared: bool
-    lengths: Vec | None
-    longest: Any
-    free: Any
-    size: Any
-
-
-@dataclass(slots=True)
-class LanePoint:
-    """The point that the code of a pass is at; a `library.passes.Point`."""
-
-    lanes: Lanes
-    buffers: Buffers
-    i: Any
-    before_loop: Any
-    _slots: list[tuple[Any, Vec]] = field(default_factory=list)
-
-    @property
-    def x(self) -> Vec:
-        """The predictor."""
-        return self._x_at(self.i)
-
-    @property
-    def y(self) -> Vec:
-        """The value."""
-        return self._load(self.buffers.y, self.i)
-
-    @property
-    def index(self) -> Vec:
-        """The number of points before this one."""
-        return self.lanes.spread(self.lanes.builder.sitofp(self.i, DOUBLE))
-
-    @property
-    def inside(self) -> Vec | None:
-        """Whether the point is one of the curve's own; None: always."""
-        return None if self.buffers.lengths is None else self.index < self.buffers.lengths
-
-    @property
-    def x_before(self) -> Vec:
-        """`x` of the point before."""
-        builder = self.lanes.builder
-        first = builder.icmp_signed("==", self.i, INT64(0))
-        return self._x_at(builder.select(first, self.i, builder.sub(self.i, INT64(1))))
-
-    def carried(self, start: float) -> Any:
-        """Return room for a value that goes from point to point."""
-        slot = slot_of(self.lanes)
-        with self.lanes.builder.goto_block(self.before_loop):
-            self.lanes.store(self.lanes.real(start), slot)
-        return slot
-
-    def running(self, value: Vec) -> Vec:
-        """Return the sum up to this point."""
-        slot = self.carried(0.0)
-        total = self.lanes.load(slot) + value
-        self.lanes.store(total, slot)
-        return total
-
-    def before(self, value: Vec) -> Vec:
-        """Return the value at the point before."""
-        slot = self.carried(0.0)
-        old = self.lanes.load(slot)
-        self.lanes.store(value, slot)
-        return old
-
-    def integral(self, value: Vec) -> Vec:
-        """Return the integral up to this point; the step to the first has no width."""
-        return self.running((value + self.before(value)) * (0.5 * (self.x - self.x_before)))
-
-    def kept(self, column: Any) -> Vec:
-        """Return what was kept."""
-        return self._load(column, self.i)
-
-    def behind(self, column: Any, lag: RunningLag) -> Vec:
-        """Return what was kept some points before."""
-        builder = self.lanes.builder
-        i = builder.sub(self.i, lag.count)
-        outside = builder.icmp_signed("<", i, INT64(0))
-        value = self._load(column, builder.select(outside, INT64(0), i))
-        zero = self.lanes.real(0.0)
-        return Vec(self.lanes, builder.select(outside, zero.ir, value.ir))
-
-    def keep(self, column: Any, value: Vec) -> None:
-        """Write a value into a column."""
-        self.lanes.store(self.lanes.real(value), self._place(column, self.i))
-
-    def _x_at(self, i: Any) -> Vec:
-        if not self.buffers.shared:
-            return self._load(self.buffers.x, i)
-        builder = self.lanes.builder
-        return self.lanes.spread(builder.load(builder.gep(self.buffers.x, [i])))
-
-    def _load(self, buffer: Any, i: Any) -> Vec:
-        return self.lanes.load(self._place(buffer, i))
-
-    def _place(self, buffer: Any, i: Any) -> Any:
-        builder = self.lanes.builder
-        return builder.gep(buffer, [builder.mul(i, INT64(self.lanes.width))])
-
-
 class LaneCurves:
     """The curves in the lanes; `library.passes.Curves` that emits code.
 
@@ -189,28 +53,63 @@ class LaneCurves:
         The functions of an estimate.
     frame
         The units of the curves.
-    n_columns
-        How many columns have been kept.
+    buffers
+        Where the points are.
+    parts
+        The functions of guesses within the guess.
+    n_columns, most_columns
+        How many columns are kept, and the room that is needed behind the buffers, in columns.
     """
 
-    def __init__(self, lanes: Lanes, buffers: Buffers, frame: Any) -> None:
-        self.lanes, self._buffers = lanes, buffers
-        self.xp, self.frame, self.n_columns = Functions(lanes), frame, 0
+    def __init__(
+        self, lanes: Lanes, buffers: Buffers, frame: Any, parts: dict[Recipe, Part] | None = None
+    ) -> None:
+        self.lanes, self.buffers = lanes, buffers
+        self.parts = {} if parts is None else parts
+        self.xp, self.frame, self.n_columns, self.most_columns = Functions(lanes), frame, 0, 0
+
+    def framed(self, frame_of: FrameOf, *extremes: Vec) -> "LaneCurves":
+        """Emit the change to the units of a frame, in place; return the curves in these."""
+        frame = frame_of(self.xp, *extremes)
+        with self.over_points() as p:
+            p.keep(self.buffers.y, frame.y_of(p.y))
+            if not self.buffers.shared:
+                p.keep(self.buffers.x, frame.x_of(p.x))
+        return LaneCurves(self.lanes, self.buffers, frame, self.parts)
+
+    def elsewhere(self, lanes: Lanes, free: Any, size: Any, lengths: Vec) -> "LaneCurves":
+        """Return curves of other lengths in the memory behind a pointer, yet to be written."""
+        builder = lanes.builder
+        second, third = (builder.gep(free, [builder.mul(size, INT64(k))]) for k in (1, 2))
+        buffers = Buffers(
+            free, second, shared=False, lengths=lengths, longest=lanes.largest_lane(lengths),
+            free=third, size=size,
+        )  # fmt: skip
+        return LaneCurves(lanes, buffers, None, self.parts)
+
+    @property
+    def free(self) -> Any:
+        """The memory behind all that is kept."""
+        return self._column(self.n_columns)
+
+    def reserve(self, columns: int) -> None:
+        """Have room for columns behind all that is kept."""
+        self.most_columns = max(self.most_columns, self.n_columns + columns)
 
     @property
     def count(self) -> Vec:
         """The number of points."""
-        lengths, lanes = self._buffers.lengths, self.lanes
+        lengths, lanes = self.buffers.lengths, self.lanes
         if lengths is not None:
             return lengths
-        return lanes.spread(lanes.builder.sitofp(self._buffers.longest, DOUBLE))
+        return lanes.spread(lanes.builder.sitofp(self.buffers.longest, DOUBLE))
 
     @contextmanager
     def over_points(self) -> Iterator[LanePoint]:
         """Emit a loop over the points, around what is emitted inside."""
         builder = self.lanes.builder
-        with counted(builder, self._buffers.longest) as (i, before):
-            yield LanePoint(self.lanes, self._buffers, i, before)
+        with counted(builder, self.buffers.longest) as (i, before):
+            yield LanePoint(self.lanes, self.buffers, i, before)
 
     def totals(self, terms: Callable[[Any], Sequence[Vec]]) -> list[Vec]:
         """Emit a pass that sums."""
@@ -238,21 +137,36 @@ class LaneCurves:
                 lanes.store(lanes.where(better, lanes.real(value), lanes.load(slot)), slot)
         return [lanes.load(slot) for slot in slots]
 
-    def keep(self, values: Callable[[Any], Sequence[Vec]]) -> list[Any]:
+    def keep(self, values: Callable[[Any], Sequence[Vec]], room: Sequence[Any] = ()) -> list[Any]:
         """Emit a pass that keeps values."""
         builder, columns = self.lanes.builder, []
         with self.over_points() as p:
-            for value in values(p):
-                with builder.goto_block(p.before_loop):
-                    offset = builder.mul(self._buffers.size, INT64(self.n_columns))
-                    columns.append(builder.gep(self._buffers.free, [offset]))
+            for place, value in enumerate(values(p)):
+                if room:
+                    columns.append(room[place])
+                else:
+                    with builder.goto_block(p.before_loop):
+                        columns.append(self._column(self.n_columns))
+                    self.reserve(1)
+                    self.n_columns += 1
                 p.keep(columns[-1], value)
-                self.n_columns += 1
         return columns
+
+    def _column(self, place: int) -> Any:
+        """Return where a column begins."""
+        builder = self.lanes.builder
+        return builder.gep(self.buffers.free, [builder.mul(self.buffers.size, INT64(place))])
+
+    def guessed(
+        self, guess: Callable[..., Any], column: Any, part: tuple[Vec, Vec] | None = None
+    ) -> list[Vec]:
+        """Emit a call of the function of another guess."""
+        assert isinstance(guess, Recipe)
+        return guessed(self, guess, column, part)
 
     def x_at(self, index: Vec) -> Vec:
         """Emit loads of x, each lane its own."""
-        lanes, builder, buffers = self.lanes, self.lanes.builder, self._buffers
+        lanes, builder, buffers = self.lanes, self.lanes.builder, self.buffers
         last = self.count - 1.0
         place = lanes.larger(lanes.smaller(last, index), 0.0)
         places = builder.fptosi(place.ir, lanes.vector(INT64))
@@ -290,10 +204,59 @@ class LaneCurves:
             lanes.store(lanes.real(value), slot)
         wider = builder.shl(lag, INT64(1))
         lag.add_incoming(wider, builder.block)
-        more = builder.icmp_signed("<", wider, self._buffers.longest)
+        more = builder.icmp_signed("<", wider, self.buffers.longest)
         builder.cbranch(more, head, after)
         builder.position_at_end(after)
         return [lanes.load(slot) for slot in slots]
+
+    def repeated(
+        self, times: int, state: Sequence[Vec], body: Callable[[list[Vec]], Sequence[Vec]]
+    ) -> list[Vec]:
+        """Emit a loop over the body."""
+        lanes, slots = self.lanes, [slot_of(self.lanes) for _ in state]
+        for slot, value in zip(slots, state, strict=True):
+            lanes.store(lanes.real(value), slot)
+        with counted(lanes.builder, INT64(times)):
+            new = body([lanes.load(slot) for slot in slots])
+            for slot, value in zip(slots, new, strict=True):
+                lanes.store(lanes.real(value), slot)
+        return [lanes.load(slot) for slot in slots]
+
+    def each(
+        self,
+        candidates: Sequence[Sequence[Vec]],
+        attempt: Callable[[list[Vec]], Sequence[Vec]],
+    ) -> list[list[Vec]]:
+        """Emit a loop over the candidates that keeps what each gives."""
+        lanes, builder, many = self.lanes, self.lanes.builder, len(candidates)
+        with self._over(candidates) as (k, _, candidate):
+            tables = []
+            for value in attempt(candidate):
+                tables.append(slot_of(lanes, many))
+                at = builder.gep(tables[-1], [builder.mul(k, INT64(lanes.width))])
+                lanes.store(lanes.real(value), at)
+        return [
+            [lanes.load(builder.gep(table, [INT64(j * lanes.width)])) for table in tables]
+            for j in range(many)
+        ]
+
+    @contextmanager
+    def _over(self, candidates: Sequence[Sequence[Vec]]) -> Iterator[tuple[Any, Any, list[Vec]]]:
+        """Emit a loop over the candidates: gives number, block before the loop, and candidate."""
+        lanes, builder, n = self.lanes, self.lanes.builder, len(candidates[0])
+        table = slot_of(lanes, n * len(candidates))
+        for k, value in enumerate(v for candidate in candidates for v in candidate):
+            lanes.store(lanes.real(value), builder.gep(table, [INT64(k * lanes.width)]))
+        with counted(builder, INT64(len(candidates))) as (k, before):
+            row = builder.mul(k, INT64(n * lanes.width))
+            yield (
+                k,
+                before,
+                [
+                    lanes.load(builder.gep(table, [builder.add(row, INT64(j * lanes.width))]))
+                    for j in range(n)
+                ],
+            )
 
     def best(
         self,
@@ -301,16 +264,8 @@ class LaneCurves:
         attempt: Callable[[list[Vec]], tuple[Vec, Sequence[Vec]]],
     ) -> list[Vec]:
         """Emit a loop over the candidates."""
-        lanes, builder, n = self.lanes, self.lanes.builder, len(candidates[0])
-        table = slot_of(lanes, n * len(candidates))
-        for k, value in enumerate(v for candidate in candidates for v in candidate):
-            lanes.store(lanes.real(value), builder.gep(table, [INT64(k * lanes.width)]))
-        with counted(builder, INT64(len(candidates))) as (k, before):
-            row = builder.mul(k, INT64(n * lanes.width))
-            candidate = [
-                lanes.load(builder.gep(table, [builder.add(row, INT64(j * lanes.width))]))
-                for j in range(n)
-            ]
+        lanes, builder = self.lanes, self.lanes.builder
+        with self._over(candidates) as (k, before, candidate):
             gain, values = attempt(candidate)
             gain = lanes.where(gain == gain, gain, -INFINITY)  # noqa: PLR0124
             slots = [slot_of(lanes) for _ in (gain, *values)]

@@ -10,8 +10,6 @@ Peaks are kept in order of height as they come.
 from dataclasses import dataclass
 from typing import Any
 
-from llvmlite import ir
-
 from ..library.periodogram import (
     CELLS,
     FEWEST_CELLS,
@@ -93,7 +91,8 @@ class _Search:
             lanes.store(lanes.real(0.0), slot)
         for slot in places:
             lanes.store(lanes.real(1.0), slot)
-        rounds = builder.add(builder.sdiv(self._largest(), INT64(AT_ONCE)), INT64(1))
+        largest = lanes.largest_lane(lanes.larger(self.most, 0.0))
+        rounds = builder.add(builder.sdiv(largest, INT64(AT_ONCE)), INT64(1))
         with counted(builder, rounds) as (k, _):
             first = lanes.spread(builder.sitofp(builder.mul(k, INT64(AT_ONCE)), DOUBLE))
             for j, power in enumerate(self._powers(turn, now)):
@@ -105,18 +104,6 @@ class _Search:
             lanes.spread(builder.sitofp(last, DOUBLE)), lanes.real(0.0), before, powers, places
         )
         return [unit * lanes.load(slot) for slot in places]
-
-    def _largest(self) -> Any:
-        """Return the largest frequency of all lanes, as an integer."""
-        lanes: Lanes = self.curves.lanes
-        builder = lanes.builder
-        whole = builder.fptosi(lanes.larger(self.most, 0.0).ir, lanes.vector(INT64))
-        largest = builder.extract_element(whole, ir.IntType(32)(0))
-        for lane in range(1, lanes.width):
-            other = builder.extract_element(whole, ir.IntType(32)(lane))
-            larger = builder.icmp_signed(">", other, largest)
-            largest = builder.select(larger, other, largest)
-        return largest
 
     def _powers(self, turn: list[Any], now: list[Any]) -> list[Vec]:
         """Emit a pass; return the powers of the next few frequencies."""

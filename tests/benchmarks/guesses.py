@@ -2,9 +2,10 @@
 
 python -m tests.benchmarks.guesses [--curves N] [--points N ...] [MODEL ...]
 
-Curves are simulated over wide ranges of parameters and noise (`tests.solver.simulated`), on even
-points that all share, and on uneven points of their own. The best minimum is the lower one of two:
-where the fit from the guess ends, and where the fit from the parameters that made the curve ends.
+Curves are simulated over wide ranges of parameters and noise (`tests.solver.simulated` and
+`simulated_sums`, whose names stand for models too), on even points that all share, and on uneven
+points of their own. The best minimum is the lower one of two: where the fit from the guess ends,
+and where the fit from the parameters that made the curve ends.
 Times are processor time of this process a curve, the best of several rounds, on shared x.
 """
 
@@ -22,6 +23,7 @@ from manyfit.solver.simd.engine import Points
 from manyfit.solver.simd.machine import host
 from manyfit.solver.simd.starting import guesses
 from tests.solver.simulated import NONLINEAR, Sample, sample
+from tests.solver.simulated_sums import SUMS, sample_sum
 
 _ROUNDS = 7
 
@@ -62,11 +64,12 @@ def at_best(made: Sample, x: Floats) -> tuple[float, float, float]:
 
 def measure(spec: str, n_points: int, n_curves: int) -> None:
     """Print one line of the table."""
-    even, uneven = (sample(spec, layout, n_points, n_curves) for layout in ("even", "uneven"))
+    draw = sample_sum if spec in SUMS else sample
+    even, uneven = (draw(spec, layout, n_points, n_curves) for layout in ("even", "uneven"))
     compiled, by_numpy = costs_in_time(even)
     ends = [*at_best(even, np.ascontiguousarray(even.x[0])), *at_best(uneven, uneven.x)]
     print(
-        f"{spec:20s} {n_points:6d} {compiled:9.3f} {by_numpy:9.2f} "
+        f"{spec:25s} {n_points:6d} {compiled:9.3f} {by_numpy:9.2f} "
         f"{ends[0]:9.4f} {ends[1]:7.4f} {ends[2]:6.1f} {ends[3]:9.4f} {ends[4]:7.4f} {ends[5]:6.1f}"
     )
 
@@ -79,12 +82,12 @@ def main() -> None:
     parser.add_argument("--points", type=int, nargs="*", default=[15, 50, 200])
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(f"{'':27s} {'us a guess':>19s} {'at best, even x':>24s} {'at best, uneven x':>24s}")
+    print(f"{'':32s} {'us a guess':>19s} {'at best, even x':>24s} {'at best, uneven x':>24s}")
     print(
-        f"{'model':20s} {'points':>6s} {'compiled':>9s} {'NumPy':>9s} "
+        f"{'model':25s} {'points':>6s} {'compiled':>9s} {'NumPy':>9s} "
         + f"{'guess':>9s} {'truth':>7s} {'nfev':>6s} " * 2
     )
-    for spec in options.models or NONLINEAR:
+    for spec in options.models or [*NONLINEAR, *SUMS]:
         for n_points in options.points:
             measure(spec, n_points, options.curves)
 

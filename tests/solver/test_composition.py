@@ -24,7 +24,6 @@ from manyfit.solver.library import (
     sinusoid,
 )
 from manyfit.solver.model import Model
-from manyfit.solver.sum_guess import SumGuess
 
 X = np.linspace(0.0, 10.0, 80)
 NO_MODEL: Any = "constant"
@@ -252,7 +251,7 @@ def test_a_guess_is_each_curves_own_and_passes_over_what_is_not_valid() -> None:
     _, y = peaks(60)
     y[7] = 0.0
     y[8] = 1e300
-    assert isinstance(model.guess, SumGuess)
+    assert model.guess is not None
     valid = np.ones(y.shape, np.bool_)
     start = model.guess(X[None], y, valid)
     assert start.shape == (60, 8)
@@ -276,7 +275,7 @@ def test_a_tie_leaves_the_guess_of_the_others() -> None:
     assert model.guess is not None
     valid = np.ones(y.shape, np.bool_)
     kept = model.tied(g2_s="g1_s", c="0").guess
-    assert isinstance(kept, SumGuess)
+    assert kept is not None
     assert kept(X[None], y, valid).shape == (60, 5)
     one = gaussian().tied(c="a/2")
     assert one.guess is not None
@@ -291,7 +290,9 @@ def test_a_tie_leaves_the_guess_of_the_others() -> None:
     [
         gaussian(prefix="g_") * linear(),
         gaussian() + Model.from_expression("k*x"),
-        2 * gaussian(),
+        1 + gaussian(),
+        2 / gaussian(),
+        gaussian() / 1e-320,
         gaussian() + Model.from_expression("p*t", x="t", guess=lambda *_: np.ones((1, 1))),
         gaussian()
         + Model.from_expression("p*x*k", constants=["k"], guess=lambda *_: np.ones((1, 1))),
