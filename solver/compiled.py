@@ -94,14 +94,13 @@ class Compiled:
         ragged = bool((lengths != lengths[:1]).any())
         if ragged:
             rows = rows[np.argsort(lengths, kind="stable")]
+        self.fit.n_points[rows] = curves.length[rows]
+        self.fit.dof[rows] = curves.length[rows] - self.prepared.free.size
         for chunk in _chunks(rows, curves.length):
             start = self._starts(points, curves, chunk)
             good = self.prepared.may_start(start)
             part = chunk if good.all() else chunk[np.broadcast_to(good, chunk.shape)]
             start = start if good.all() or len(start) == 1 else start[good]
-            at = place_of(part)
-            self.fit.n_points[at] = curves.length[at]
-            self.fit.dof[at] = curves.length[at] - self.prepared.free.size
             left[self._fit_rows(points, part, part, start, ragged=ragged)] = False
         return left
 
@@ -182,7 +181,7 @@ class Compiled:
         held = None if box is None else box.on_face(ends.params)
         scale = np.ones(len(rows))
         if not prepared.options.absolute_sigma:
-            scale = scale_of(fit.dof[at], 0.5 * ends.rr)
+            scale = scale_of(fit.dof[at], ends.rr)
         room = (fit.cov[at], fit.stderr[at]) if direct else None
         finished = finish(ends.params, ends.normal, held, scale, ends.yy, self.machine, room)
         if not direct:
@@ -191,7 +190,7 @@ class Compiled:
         begun = np.isfinite(ends.rr)
         done = begun & (finished.pivot >= _LEAST_PIVOT) & (ends.status != HANDED_OVER)
         fit.compiled[at] = done
-        write_flags(fit, prepared, places, held)
+        write_flags(fit, prepared, places, at, held)
         doubtful = np.flatnonzero(done & finished.suspicious)
         if doubtful.size:
             self._put_to_the_test(task, places, ends, held, doubtful)

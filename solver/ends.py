@@ -47,7 +47,7 @@ def write_covariance(
     """
     scale = np.ones(len(rows))
     if not prepared.options.absolute_sigma:
-        scale = scale_of(fit.dof[rows], fit.cost[rows])
+        scale = scale_of(fit.dof[rows], 2.0 * fit.cost[rows])
         fit.flags[rows[fit.dof[rows] == 0]] |= np.uint8(Flag.NO_DOF)
     unclear = undetermined_by_rise(
         params, cov_x, fit.cost[rows], scale, data, chi2_at, prepared.rules.box
@@ -73,15 +73,16 @@ def write_covariance(
     put_cov(prepared, fit, rows, cov_x)
 
 
-def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, held: Bools | None) -> None:
+def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, at: Any, held: Bools | None) -> None:
     """Write which parameters are on a bound; flag that, and the lack of degrees of freedom.
 
     Parameters
     ----------
     fit, prepared, rows, held
         As in `write_covariance`.
+    at
+        The rows, or the slice that they are.
     """
-    at = place_of(rows)
     if not prepared.options.absolute_sigma:
         spent = fit.dof[at] == 0
         if spent.any():
@@ -91,17 +92,19 @@ def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, held: Bools | Non
         fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
 
 
-def scale_of(dof: npt.NDArray[np.int32], cost: Floats) -> Floats:
+def scale_of(dof: npt.NDArray[np.int32], chi2: Floats) -> Floats:
     """Return redchi, NaN where there is no degree of freedom."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(dof > 0, 2.0 * cost / dof, np.nan)
+        scale = chi2 / dof
+    spent = dof <= 0
+    if spent.any():
+        scale[spent] = np.nan
+    return scale
 
 
-def place_of(rows: Any) -> Any:
-    """Return ascending rows as a slice where they follow each other: no copy, no index."""
-    if isinstance(rows, slice):
-        return rows
-    if rows.size and rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
+def place_of(rows: Ints) -> Any:
+    """Return rows as a slice where they follow each other: no copy, no index."""
+    if rows.size and rows[-1] - rows[0] == rows.size - 1 and (rows[1:] > rows[:-1]).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
 
@@ -109,7 +112,7 @@ def place_of(rows: Any) -> Any:
 def put(prepared: Prepared, target: Any, rows: Any, values: Any) -> None:
     """Write values of the free parameters into an array of all parameters."""
     if prepared.free.size == prepared.model.n_params:
-        target[place_of(rows)] = values
+        target[rows] = values
     else:
         target[np.ix_(rows, prepared.free)] = values
 
@@ -117,7 +120,7 @@ def put(prepared: Prepared, target: Any, rows: Any, values: Any) -> None:
 def put_cov(prepared: Prepared, fit: BatchFit, rows: Any, cov: Floats) -> None:
     """Write covariances of the free parameters; the rows of the others are zero."""
     if prepared.free.size == prepared.model.n_params:
-        fit.cov[place_of(rows)] = cov
+        fit.cov[rows] = cov
     else:
         fit.cov[rows] = 0.0
         fit.cov[np.ix_(rows, prepared.free, prepared.free)] = cov
