@@ -15,7 +15,6 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,14 @@ import zarr
 from ...solver.status import Flag, Status
 from ..binding import Binding
 from ..identity import plain
+from ..places import Place, each, flush, written_whole
 from ..schema import METADATA_KEY, RESULT_COLUMNS, index_name
-from ..sink import flush, write_json, written_whole
+from ..sink import write_json
 from ..table import count_status
 from .grid import Grid, Region
 from .reading import index_of, running_numbers
 from .sink import MapSink
-from .store import Array, Arrays
+from .store import Array, Arrays, as_store
 
 NOT_FITTED = -128
 """Status where no partition is committed yet."""
@@ -81,8 +81,11 @@ def prepare_maps(sink: MapSink, schema: pa.Schema, binding: Binding, source: str
     about = json.loads(schema.metadata[METADATA_KEY])
     with warnings.catch_warnings():  # that format 3 has no word on consolidated metadata yet
         warnings.simplefilter("ignore", UserWarning)
-        root = zarr.open_group(sink.path, mode="a", zarr_format=3, attributes={"manyfit": about})
-        zarr.open_group(sink.ledger, mode="a", zarr_format=3)  # what lies beside maps must be one
+        store = as_store(sink.path, read_only=False)
+        root = zarr.open_group(store, mode="a", zarr_format=3, attributes={"manyfit": about})
+        zarr.open_group(
+            store, path=sink.ledger.name, mode="a", zarr_format=3
+        )  # what lies beside maps must be one
         coordinates = _copy_coordinates(root, Arrays(source), binding)
         named = [_ID] if binding.layout.curve_id else []
         for field in _fields(schema, binding):
@@ -137,7 +140,8 @@ def write_maps(
         written += _write_tile(sink, grid, tile, rows)
     for key in written:
         flush(sink.path / key)
-    chunks = {key: (sink.path / key).stat().st_size for key in written}
+    sizes = each(sink.path, lambda key: (sink.path / key).stat().st_size, written)
+    chunks = dict(zip(written, sizes, strict=True))
     write_json(sink.part(index), {"tiles": list(tiles), "chunks": chunks})
     return dict(counts)
 
@@ -305,14 +309,15 @@ def _write_tile(sink: MapSink, grid: Grid, tile: int, rows: pa.Table) -> list[st
     """Write columns of one tile to their maps, and return the keys of the chunks."""
     region = grid.region(tile)
     sizes = tuple(s.stop - s.start for s in region)
-    keys = []
-    for field in rows.schema:
+
+    def write(field: pa.Field) -> str:
         array = _opened(sink.path, field.name)
         values = _values(rows.column(field.name).combine_chunks())
         array[region] = values.reshape((*sizes, *array.shape[len(sizes) :]))
         square = ("0", "0") if pa.types.is_fixed_size_list(field.type) else ()
-        keys.append("/".join([field.name, _chunk(grid, tile), *square]))
-    return keys
+        return "/".join([field.name, _chunk(grid, tile), *square])
+
+    return list(each(sink.path, write, rows.schema))
 
 
 def _values(column: pa.Array) -> Any:
@@ -332,7 +337,7 @@ def _read_tile(sink: MapSink, grid: Grid, tile: int, schema: pa.Schema) -> pa.Re
     for field in schema:
         if field.name in said:
             columns.append(pa.array(said[field.name]))
-        elif field.name == _ID and not (sink.path / _ID).exists():
+        elif field.name == _ID and not (sink.path / _ID / "zarr.json").exists():
             columns.append(pa.array(running_numbers(grid, region)))
         else:
             columns.append(_column(_opened(sink.path, field.name)[region], field.type))
@@ -349,10 +354,10 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
     return pa.array(flat, kind)
 
 
-def _opened(path: Path, name: str) -> Array:
+def _opened(place: Place, name: str) -> Array:
     """Open a map; chunks that hold nothing but the fill value are to be written, too."""
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        return zarr.open_array(path, path=name, mode="r+")
+    array = zarr.open_array(as_store(place, read_only=False), path=name, mode="r+")
+    return array.with_config({"write_empty_chunks": True})
 
 
 def _chunk(grid: Grid, tile: int) -> str:
