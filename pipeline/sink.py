@@ -21,8 +21,6 @@ from .objects.path import ObjectPath
 from .parquet import open_parquet
 from .places import TEMPORARY_SUFFIX, Place, written_whole
 
-_FETCHED_BYTES = 1 << 24
-
 
 @dataclass(frozen=True, slots=True)
 class Sink:
@@ -138,10 +136,6 @@ def read_json(place: Place) -> dict[str, Any] | None:
 def file_digest(place: Place) -> str:
     """Return a hash of the bytes of a file."""
     if isinstance(place, ObjectPath):
-        found = hashlib.sha256()
-        with place.open() as stream:
-            while piece := stream.read(_FETCHED_BYTES):
-                found.update(piece)
-        return found.hexdigest()[:16]
+        return place.sha256()[:16]
     with place.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:16]

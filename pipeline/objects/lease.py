@@ -76,7 +76,11 @@ class Lease:
         return None
 
     def renew(self) -> None:
-        """Give a sign of life, unless the lock was broken."""
+        """Give a sign of life, unless the lock was broken.
+
+        A run that was cut off until another took its lock goes on: both write the same bits under
+        the same names, and of two records of a part the first stays.
+        """
         if self._version is not None:
             self._beats += 1
             self._version = self._path.swap(self._content(), self._version)

@@ -9,6 +9,7 @@ if the one there is still that which was seen. An object is there whole or not a
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import quote
@@ -155,6 +156,17 @@ class ObjectPath:
         def read() -> tuple[bytes, Version]:
             found = self.store.get(self.key)
             return bytes(found.bytes()), _version(found.meta)
+
+        return asked(self, read)
+
+    def sha256(self) -> str:
+        """Return a hash of the content, which is fetched piece by piece."""
+
+        def read() -> str:
+            found = sha256()
+            for piece in self.store.get(self.key):
+                found.update(piece)
+            return found.hexdigest()
 
         return asked(self, read)
 

@@ -1,9 +1,7 @@
-"""The same curves in every layout, one cluster and one object store for all tests."""
+"""The same curves in every layout, and one cluster for all tests."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,6 @@ from distributed import Client
 
 from manyfit.pipeline.cluster import local_cluster
 from manyfit.pipeline.columns import Columns
-from manyfit.pipeline.objects.path import ObjectPath
-from tests.object_stores import BUCKET, environment, free_port, moto_server
 
 Floats = npt.NDArray[np.float64]
 Writer = Callable[..., tuple[Path, Columns]]
@@ -113,33 +109,6 @@ def model() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def values_of() -> Callable[..., Floats]:
     return make_values
-
-
-@pytest.fixture(scope="session")
-def s3_port() -> Iterator[int]:
-    """Where S3 will be for this process and its workers, once a test needs it."""
-    port = free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(port).items():
-            patch.setenv(name, value)
-        yield port
-
-
-@pytest.fixture(scope="session")
-def s3(s3_port: int) -> Iterator[int]:
-    """A real server of objects: its port."""
-    with moto_server(s3_port):
-        yield s3_port
-
-
-_folders = count()
-
-
-@pytest.fixture
-def folder(s3: int) -> ObjectPath:
-    """A folder of a bucket, with nothing in it."""
-    assert os.environ["AWS_ENDPOINT_URL"].endswith(str(s3))
-    return ObjectPath.of(f"s3://{BUCKET}/test {next(_folders)}")
 
 
 @pytest.fixture(scope="session")
