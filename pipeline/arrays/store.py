@@ -178,11 +178,15 @@ class Arrays:
     def _list(self, name: str) -> None:
         """Look at all objects of an array at once, where each look is a round trip."""
         folder = place_of(self.path) if is_place(self.path) else None
-        if isinstance(folder, ObjectPath):
-            for found in (folder / self.array(name).path).below():
-                assert found.listed is not None
-                key = found.key.removeprefix(folder.key).lstrip("/")
-                self._stamps[key] = found.listed.st_size, found.listed.e_tag
+        if not isinstance(folder, ObjectPath):
+            return
+        array = self.array(name)
+        whole = tuple(slice(0, n) for n in array.shape)
+        self._stamps |= dict.fromkeys(self._keys(name, whole), _NOTHING)
+        for found in (folder / array.path).below():
+            assert found.listed is not None
+            key = found.key.removeprefix(folder.key).lstrip("/")
+            self._stamps[key] = found.listed.st_size, found.listed.e_tag
 
     def _stamp(self, key: str) -> Stamp:
         """Return the stamp of one object, each looked at once."""

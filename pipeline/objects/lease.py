@@ -53,10 +53,10 @@ class Lease:
         """Return who holds it, or held it when it died; None if nobody is known."""
         try:
             content, version = self._path.read_version()
-        except FileNotFoundError:
+            seen_s = self._clock() - self._path.stat().st_mtime
+        except FileNotFoundError:  # given back, now or long ago
             return None
         said: dict[str, Any] = json.loads(content)
-        seen_s = self._clock() - self._path.stat().st_mtime
         owner = Owner(pid=said["pid"], host=said["host"], since=said["since"], seen_s=seen_s)
         here = (owner.host, said["processes"]) == (socket.gethostname(), _processes())
         alive = seen_s < LEASE_S and (not here or _is_process(owner.pid))
@@ -83,13 +83,22 @@ class Lease:
         """
         if self._version is not None:
             self._beats += 1
-            self._version = self._path.swap(self._content(), self._version)
+            put = self._path.swap(self._content(), self._version)
+            self._version = put or self._still_ours()
 
     def release(self) -> None:
         """Give it back, if it is still ours; where that fails, it dies with this process."""
-        with suppress(OSError, ValueError):
-            if json.loads(self._path.read_bytes())["token"] == self._mine["token"]:
+        with suppress(OSError):
+            if self._still_ours():
                 self._path.unlink()
+
+    def _still_ours(self) -> Version | None:
+        """Return the version of the object if it is ours: of a sign of life that seemed to fail."""
+        try:
+            content, version = self._path.read_version()
+        except FileNotFoundError:
+            return None
+        return version if json.loads(content)["token"] == self._mine["token"] else None
 
     def _content(self) -> bytes:
         """Return what the object says."""

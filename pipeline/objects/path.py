@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import quote
 
-from .stores import asked, store_of
+from .stores import asked, check_installed, store_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -63,7 +63,14 @@ class ObjectPath:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Return the object that a URL names; the key stands in it as it is, not encoded."""
+        """Return the object that a URL names; the key stands in it as it is, not encoded.
+
+        Raises
+        ------
+        StoreError
+            When obstore, which reaches it, is not installed.
+        """
+        check_installed(url)
         scheme, _, rest = url.partition("://")
         name, _, key = rest.partition("/")
         return cls(f"{scheme}://{name}", key.strip("/"))

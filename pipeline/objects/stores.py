@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.util import find_spec
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,6 +35,21 @@ def is_object_url(text: str) -> bool:
     return bool(separator) and scheme in SCHEMES
 
 
+def check_installed(url: str) -> None:
+    """Refuse a URL that cannot be reached from here.
+
+    Raises
+    ------
+    StoreError
+        When obstore is not installed.
+    """
+    if find_spec("obstore") is None:
+        raise StoreError(
+            f"{url} is in an object store, and the package that reaches it is not installed: "
+            "pip install 'manyfit[objects]'"
+        )
+
+
 def store_of(url: str) -> "ObjectStore":
     """Return the store of a bucket such as ``s3://name``, one a process and environment.
 
@@ -46,7 +62,7 @@ def store_of(url: str) -> "ObjectStore":
     Raises
     ------
     StoreError
-        When obstore is not installed, or the environment has a setting that cannot be.
+        When the environment has a setting that cannot be.
     """
     settings = ((k, v) for k, v in os.environ.items() if k.startswith(_SETTINGS))
     return _opened(url, frozenset(settings))
@@ -55,13 +71,8 @@ def store_of(url: str) -> "ObjectStore":
 @lru_cache(maxsize=64)
 def _opened(url: str, settings: frozenset[tuple[str, str]]) -> "ObjectStore":
     """Open a bucket; `settings` tells one environment from another."""
-    try:
-        from obstore.store import from_url  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise StoreError(
-            f"{url} is in an object store, and the package that reaches it is not installed: "
-            "pip install 'manyfit[objects]'"
-        ) from error
+    from obstore.store import from_url  # noqa: PLC0415 - optional
+
     endpoint = dict(settings).get("AWS_ENDPOINT_URL", "")
     more: Any = {"client_options": {"allow_http": True}} if endpoint.startswith("http://") else {}
     try:

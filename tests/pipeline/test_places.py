@@ -1,9 +1,11 @@
 """What holds of every place: a folder on a disk, and folders of two object stores."""
 
 import hashlib
+import json
 import os
 import random
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 
 from manyfit.pipeline.errors import DatasetError, StoreError
 from manyfit.pipeline.files import find_files, is_zarr, read_footers, root_of
@@ -206,6 +209,17 @@ class StoreTests(PlaceTests):
         second.release()
         assert Lease(place).holder() is None
 
+    def test_a_sign_of_life_that_seemed_to_fail_is_no_loss(self, place: ObjectPath) -> None:
+        lease = Lease(place)
+        assert lease.take() is None
+        said = json.loads((place / "lock").read_bytes())
+        (place / "lock").write_text(json.dumps({**said, "beats": 41}))
+        lease.renew()
+        lease.renew()
+        assert json.loads((place / "lock").read_bytes())["beats"] == 2
+        lease.release()
+        assert not (place / "lock").exists()
+
 
 class TestMoto(StoreTests):
     @pytest.fixture
@@ -369,9 +383,32 @@ def test_other_names_are_refused(given: Any, message: str) -> None:
 
 
 def test_without_the_package_a_url_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(StoreError, match=r"not installed: pip install 'manyfit\[objects\]'"):
         find_files("s3://never-seen-before/a")
+
+
+LOCALLY = """
+import sys
+sys.modules["obstore"] = None
+from manyfit.pipeline.dataset import open_dataset
+from manyfit.pipeline.lock import locked
+from manyfit.pipeline.results import open_sink
+print([open_dataset(path).n_curves for path in sys.argv[1:3]])
+with locked(open_sink(sys.argv[3])):
+    pass
+"""
+
+
+def test_without_the_package_all_that_is_local_works(
+    layouts: Any, values: Any, tmp_path: Path
+) -> None:
+    path = layouts.write("list", values[:9])
+    zarr.create_array(tmp_path / "curves.zarr", data=values[:7])
+    words = [sys.executable, "-c", LOCALLY, path, tmp_path / "curves.zarr", tmp_path / "out"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "[9, 7]\n", done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_settings_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
