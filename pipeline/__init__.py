@@ -1,5 +1,7 @@
 """The pipeline: curves on storage in, a table of fits out, as bounded Dask tasks.
 
+    places, objects                  paths and URLs: a disk, or S3, Google Cloud Storage, Azure
+    parquet                          a Parquet file where it lies, and what tells it from others
     columns, sources, layout         which column is what, and how the curves lie in the rows
     files, scan, blocks, dataset     what is there: files, row groups, where curves begin
     nested, hive                     columns within lists of structs, and in names of folders
@@ -11,7 +13,7 @@
     schema, table                    fits -> the result table
     identity, sink, ledger           whose results these are, where they go, what is committed
     revision, due                    an input that changed; the job as it will be run
-    lock, verify, recount            one writer at a time; whether results are what they should be
+    lock, owner, verify, recount     one writer at a time; whether results are what they should be
     task                             one partition: read, fit, write, commit
     cluster, window, run, summary    a whole data set, on a cluster
     pilot                            what it will take, measured

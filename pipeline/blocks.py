@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from os import cpu_count
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from .files import Footer
-from .scan import Group, Runs, scan_groups, taken_rows
+from .parquet import open_parquet
+from .scan import Group, Runs, readers, scan_groups, taken_rows
 from .selection import Selection
 
 BLOCK_BYTES = 2_000_000
@@ -51,7 +50,7 @@ class Block:
 def row_blocks(footers: Sequence[Footer], selection: Selection, n_columns: int) -> Iterator[Block]:
     """Cut row groups in which a row is a curve, with a value in each of some columns, or lists."""
     if selection.where is not None:
-        with ThreadPoolExecutor(max_workers=min(len(footers), cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(max_workers=min(len(footers), readers(footers[0].file))) as pool:
             jobs = ((f, footer, selection, n_columns) for f, footer in enumerate(footers))
             for found in pool.map(lambda job: list(_taken_blocks(*job)), jobs):
                 yield from found
@@ -68,8 +67,9 @@ def row_blocks(footers: Sequence[Footer], selection: Selection, n_columns: int) 
 def _taken_blocks(f: int, footer: Footer, selection: Selection, n_columns: int) -> Iterator[Block]:
     """Cut the row groups of one file small, and leave out what has no row that is taken."""
     assert selection.where is not None
-    with pq.ParquetFile(footer.file.path, pre_buffer=False) as parquet:
-        alive, row = selection.groups(parquet, footer.file), 0
+    with open_parquet(footer.file.place, pre_buffer=False) as opened:
+        parquet, row = opened.parquet, 0
+        alive = selection.groups(parquet, footer.file)
         for g, (rows, n_values) in enumerate(footer.groups):
             if g in alive:
                 n_bytes = 8 * n_values * n_columns

@@ -104,7 +104,8 @@ def open_dataset(paths: Paths, columns: Columns | None = None) -> Dataset:
     Parameters
     ----------
     paths
-        Files, folders (searched to their depth) and globs. The order of the curves is that of
+        Files, folders (searched to their depth) and globs, or URLs of such in an object store
+        (``s3://bucket/folder/*.parquet``; see `places`). The order of the curves is that of
         the paths given, sorted by name within folders and globs. Or one Zarr group, or array.
     columns
         Which column is what; default: see `Columns`.

@@ -3,6 +3,7 @@
     ValueError
         DatasetError            the input cannot be read as curves, or not by this model
         JobMismatchError        the output directory holds the results of another job
+        StoreError              an object store cannot be used, or not for results
     RuntimeError
         SinkLockedError         another run is writing to the output directory
         ClusterError            the workers cannot do the work
@@ -10,7 +11,7 @@
 Each message says what was given, what was expected and what to do.
 """
 
-__all__ = ["ClusterError", "DatasetError", "JobMismatchError", "SinkLockedError"]
+__all__ = ["ClusterError", "DatasetError", "JobMismatchError", "SinkLockedError", "StoreError"]
 
 
 class DatasetError(ValueError):
@@ -19,6 +20,10 @@ class DatasetError(ValueError):
 
 class JobMismatchError(ValueError):
     """The output directory holds the results of another job."""
+
+
+class StoreError(ValueError):
+    """An object store cannot be used, or not for results."""
 
 
 class SinkLockedError(RuntimeError):

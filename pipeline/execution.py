@@ -153,8 +153,11 @@ class Execution:
             curves=partition.curves,
             error=f"{type(reason).__name__}: {reason}",
         )
-        record.write(self.work.sink)
-        self.failed[partition.index] = record
+        there = record.write(self.work.sink)
+        if there.error is None:  # a worker that was thought dead has done it
+            self._note(there)
+        else:
+            self.failed[partition.index] = there
 
     def _tell(self) -> None:
         """Report how far it is."""

@@ -1,8 +1,7 @@
 """Files of curves: Parquet files and what their footers say, and what is Zarr."""
 
-import hashlib
 import os
-import struct
+import posixpath
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .errors import DatasetError
 from .hive import HiveTypes, HiveValues, hive_values, with_hive
 from .nested import flat_schema, nested_fields
+from .objects.listing import find_objects, folder_of
+from .objects.path import ObjectPath, ObjectStat
+from .objects.stores import is_object_url
+from .parquet import open_parquet
+from .places import REQUESTS, Place, place_of
 
 SUFFIXES = (".parquet", ".pq", ".parq")
 ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray")
@@ -30,17 +33,19 @@ class File:
     Attributes
     ----------
     path
-        Absolute.
+        Absolute; or a URL.
     name
         Relative to the folder that all files of the data set share.
     n_bytes
-        Size on disk.
+        Size on disk, or of the object.
     digest
         A hash of the footer. The footer has sizes, and bounds of the values, of every column of
         every row group, so it tells one file from another without reading them; where it has no
-        such statistics, the time of the last change is hashed as well.
+        such statistics, the time of the last change is hashed as well; of an object, its version.
     hive
         The columns that its folders name, as text.
+    version
+        Of an object, as its store tells it from what takes its place.
     """
 
     path: str
@@ -48,6 +53,15 @@ class File:
     n_bytes: int
     digest: str
     hive: HiveValues = ()
+    version: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where it lies; an object is that of the version which was seen."""
+        place = place_of(self.path)
+        if isinstance(place, ObjectPath):
+            return replace(place, listed=ObjectStat(self.n_bytes, 0.0, self.version))
+        return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +84,15 @@ class Footer:
 def is_zarr(path: str | os.PathLike[str]) -> bool:
     """Whether a path is that of a Zarr group or array, of either format."""
     text = os.fspath(path)
-    if "://" in text:
-        return ".zarr" in text
-    return any((Path(text) / name).is_file() for name in ZARR_METADATA)
+    if "://" in text and not text.startswith("file://"):
+        suffix = posixpath.splitext(text)[1]
+        if ".zarr" in text or not is_object_url(text) or has_magic(text) or suffix in SUFFIXES:
+            return ".zarr" in text
+    place = place_of(text)
+    return any((place / name).is_file() for name in ZARR_METADATA)
 
 
-def find_files(paths: Paths) -> list[Path]:
+def find_files(paths: Paths) -> list[Place]:
     """Return the Parquet files that paths, folders and globs stand for, sorted within each.
 
     Names that begin with ``_`` or ``.`` are passed over, in folders also files that do not end in
@@ -97,13 +114,27 @@ def find_files(paths: Paths) -> list[Path]:
 
 
 def root_of(paths: Paths) -> str:
-    """Return the folder that names of files are relative to: it stays as files come and go."""
+    """Return the folder that names of files are relative to: it stays as files come and go.
+
+    Raises
+    ------
+    DatasetError
+        When there is none, since they lie on a disk and in a bucket, or in several buckets.
+    """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return os.path.commonpath([_base(os.fspath(path)) for path in given])
+    bases = [_base(os.fspath(path)) for path in given]
+    buckets = {base.bucket if isinstance(base, ObjectPath) else "this disk" for base in bases}
+    if len(buckets) > 1:
+        raise DatasetError(
+            f"the input lies in several places ({', '.join(sorted(buckets))}): name files of one"
+        )
+    keys = [base.key if isinstance(base, ObjectPath) else str(base) for base in bases]
+    root = os.path.commonpath(keys)
+    return root if buckets == {"this disk"} else str(ObjectPath(buckets.pop(), root))
 
 
 def read_footers(
-    paths: Sequence[Path], root: str, hive: HiveTypes, y: str | None = None
+    paths: Sequence[Place], root: str, hive: HiveTypes, y: str | None = None
 ) -> list[Footer]:
     """Open every file, in threads, and return what the footers say.
 
@@ -121,15 +152,18 @@ def read_footers(
     DatasetError
         When a file cannot be read as Parquet; it is named.
     """
-    with ThreadPoolExecutor(max_workers=min(16, len(paths))) as pool:
+    most = REQUESTS if isinstance(paths[0], ObjectPath) else 16
+    with ThreadPoolExecutor(max_workers=min(most, len(paths))) as pool:
         footers = list(pool.map(lambda path: _read_footer(path, root, hive, y), paths))
     first = footers[0].schema  # one for all that are alike
     return [replace(f, schema=first) if f.schema.equals(first) else f for f in footers]
 
 
-def _expand(text: str) -> list[Path]:
+def _expand(text: str) -> Sequence[Place]:
     """Return the files of one path, folder or glob."""
-    path = Path(text).absolute()
+    path = place_of(text)
+    if isinstance(path, ObjectPath):
+        return find_objects(path, SUFFIXES)
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if _is_data(p, path))
         if not found:
@@ -150,9 +184,11 @@ def _expand(text: str) -> list[Path]:
     return found
 
 
-def _base(text: str) -> Path:
+def _base(text: str) -> Place:
     """Return the folder that a path, folder or glob starts from."""
-    path = Path(text).absolute()
+    path = place_of(text)
+    if isinstance(path, ObjectPath):
+        return path.parent if path.is_file() else folder_of(path)
     if path.exists() or not has_magic(text):
         return path if path.is_dir() else path.parent
     return next(folder for folder in path.parents if not has_magic(str(folder)))
@@ -169,22 +205,23 @@ def _is_hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith(("_", ".")) for part in parts)
 
 
-def _read_footer(path: Path, root: str, hive: HiveTypes, y: str | None) -> Footer:
+def _read_footer(path: Place, root: str, hive: HiveTypes, y: str | None) -> Footer:
     """Open one file."""
     try:
-        with pq.ParquetFile(path) as parquet:
-            metadata, schema = parquet.metadata, parquet.schema_arrow
-        n_bytes, digest = footer_digest(path, metadata)
+        with open_parquet(path) as opened:
+            metadata, schema = opened.parquet.metadata, opened.parquet.schema_arrow
+            n_bytes, digest = opened.identity()
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
             f"{path} cannot be read as Parquet: {error}. Write the file again or leave it out"
         ) from error
     file = File(
         path=str(path),
-        name=os.path.relpath(path, root),
+        name=os.path.relpath(str(path), root),
         n_bytes=n_bytes,
         digest=digest,
         hive=hive_values(path),
+        version=opened.version,
     )
     leaf = _leaf(y, schema, metadata) if y else None
     groups = tuple(_group_size(metadata.row_group(g), leaf) for g in range(metadata.num_row_groups))
@@ -204,25 +241,3 @@ def _leaf(name: str, schema: pa.Schema, metadata: Any) -> int | None:
 def _group_size(group: Any, leaf: int | None) -> tuple[int, int]:
     """Return the rows of a row group, and the values of one of its columns."""
     return group.num_rows, group.column(leaf).num_values if leaf is not None else group.num_rows
-
-
-def footer_digest(path: str | Path, metadata: Any) -> tuple[int, str]:
-    """Return the size of a file, and the hash that tells it from others (see `File`)."""
-    with Path(path).open("rb") as stream:
-        n_bytes = stream.seek(0, os.SEEK_END)
-        stream.seek(n_bytes - 8)
-        length = struct.unpack("<I", stream.read(4))[0]
-        stream.seek(n_bytes - 8 - length)
-        content = stream.read(length)
-        changed_ns = os.fstat(stream.fileno()).st_mtime_ns
-    if not _has_statistics(metadata):
-        content += str(changed_ns).encode()
-    return n_bytes, hashlib.sha256(content).hexdigest()[:16]
-
-
-def _has_statistics(metadata: Any) -> bool:
-    """Whether the footer bounds the values of every column of the first row group."""
-    if not metadata.num_row_groups:
-        return True
-    group = metadata.row_group(0)
-    return all(group.column(j).is_stats_set for j in range(group.num_columns))

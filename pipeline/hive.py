@@ -7,11 +7,12 @@ stays text). A column of that name in the file itself comes first.
 
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+
+from .places import Place
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 """What Hive and Spark write for null."""
@@ -20,7 +21,7 @@ HiveTypes = Mapping[str, pa.DataType]
 HiveValues = tuple[tuple[str, str | None], ...]
 
 
-def hive_values(path: Path) -> HiveValues:
+def hive_values(path: Place) -> HiveValues:
     """Return the columns that the folders of a file name, with their text; the last of a name."""
     found: dict[str, str | None] = {}
     for folder in path.parent.parts:

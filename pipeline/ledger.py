@@ -8,6 +8,7 @@ The fingerprint is of the rows of the partition and of how they are fitted, not 
 files that are added make partitions of their own and leave the others as they are.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -16,9 +17,11 @@ from typing import Any, Self
 from .arrays.growth import without_growth
 from .errors import JobMismatchError
 from .identity import digest
+from .objects.path import ObjectPath
+from .places import each
 from .plan import Partition, Plan
 from .schema import FORMAT_VERSION
-from .sink import Sink, read_json, write_json
+from .sink import Sink, as_json, read_json, write_json
 
 LEDGER_VERSION = 2
 """Of the files of the ledger. 2: records carry a digest of their part, plans retired partitions."""
@@ -56,18 +59,58 @@ class Record:
     @classmethod
     def read(cls, sink: Sink, index: int) -> Self | None:
         """Return the record of a partition that is done, or None: its part must be there whole."""
-        value = read_json(sink.record(index))
+        record = cls._of(read_json(sink.record(index)))
+        if record is None or record.error is not None:
+            return None
+        try:
+            return record if sink.part_bytes(index) == record.n_bytes else None
+        except OSError:
+            return None
+
+    @classmethod
+    def _of(cls, value: Mapping[str, Any] | None) -> Self | None:
+        """Return the record that a file of the ledger is, or None if it is none."""
         try:
             counts = {int(code): int(n) for code, n in (value or {})["counts"].items()}
-            record = cls(**{**(value or {}), "counts": counts})
-            whole = sink.part_bytes(index) == record.n_bytes
-        except (OSError, TypeError, ValueError, KeyError, AttributeError):
+            return cls(**{**(value or {}), "counts": counts})
+        except (TypeError, ValueError, KeyError, AttributeError):
             return None
-        return record if whole and record.error is None else None
 
-    def write(self, sink: Sink) -> None:
-        """Commit: from now on the partition counts as done, or as failed."""
-        write_json(sink.record(self.index), asdict(self))
+    def write(self, sink: Sink) -> Self:
+        """Commit: from now on the partition counts as done, or as failed.
+
+        Returns
+        -------
+        The record that is there now: in a store that of another worker, if it has committed the
+        same part before.
+        """
+        place = sink.record(self.index)
+        if isinstance(place, ObjectPath):
+            return self._put(place)
+        write_json(place, asdict(self))
+        return self
+
+    def _put(self, place: ObjectPath) -> Self:
+        """Put the record if there is none, or in place of the one that was seen and will not do."""
+        content = as_json(asdict(self)).encode()
+        while place.create(content) is None:
+            try:
+                held, version = place.read_version()
+            except FileNotFoundError:
+                continue
+            there = self._of(_as_object(held))
+            if there is not None and self._yields_to(there):
+                return there
+            if place.swap(content, version) is not None:
+                break
+        return self
+
+    def _yields_to(self, there: Self) -> bool:
+        """Whether a record that is there is as good: of the same part, or of no failure."""
+        if there.error is not None or there.fingerprint != self.fingerprint:
+            return False
+        same = (there.n_bytes, there.part_digest) == (self.n_bytes, self.part_digest)
+        return same or self.error is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +190,16 @@ class Job:
 
     def committed(self, sink: Sink) -> Iterator[Record]:
         """Yield the records of all partitions that are committed, in order."""
-        for partition in self.plan.partitions:
-            record = self.record(sink, partition)
-            if record is not None:
-                yield record
+        records = each(sink.path, lambda p: self.record(sink, p), self.plan.partitions)
+        yield from (record for record in records if record is not None)
+
+
+def _as_object(content: bytes) -> Any:
+    """Return what bytes are as JSON, or None."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
 
 
 def _check_version(found: Any, sink: Sink) -> None:

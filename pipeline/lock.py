@@ -1,71 +1,38 @@
 """One writer at a time: a lock with an owner, a sign of life, and a way to break it.
 
     out/_manyfit/lock          held by the run that writes; goes with its process, however it ends
-    out/_manyfit/owner.json    who that is; touched every `HEARTBEAT_S` as long as it lives
+    out/_manyfit/owner.json    who that is; touched again and again as long as it lives
 
 On one host the kernel knows whether the holder lives. Another host may not see the lock, as on a
-network file system, so a run there counts as alive for as long as it gives signs of life.
+network file system, so a run there counts as alive for as long as it gives signs of life. In an
+object store there is no kernel to ask: see `objects.lease`.
 """
 
 import os
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from time import time
 
 from filelock import FileLock, Timeout
 
 from .errors import SinkLockedError
+from .objects.lease import Lease, check_conditions
+from .objects.path import ObjectPath
+from .owner import Owner, beating, this_process
 from .sink import Sink, read_json, write_json
-
-HEARTBEAT_S = 15.0
-"""Seconds between two signs of life."""
-
-LEASE_S = 120.0
-"""A run on another host that gave no sign of life for so long is dead."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """A run that holds a lock, or held it when it died.
-
-    Attributes
-    ----------
-    pid, host
-        Its process.
-    since
-        When it began, in seconds of the epoch.
-    seen_s
-        Seconds since its last sign of life.
-    """
-
-    pid: int
-    host: str
-    since: float
-    seen_s: float
-
-    def alive(self, *, held: bool) -> bool:
-        """Whether it lives: on this host if the lock is held, elsewhere if it was seen of late."""
-        return held if self.host == socket.gethostname() else held or self.seen_s < LEASE_S
-
-    def __str__(self) -> str:
-        """Say who, since when, and for how long."""
-        begun = datetime.fromtimestamp(self.since).astimezone()
-        hours, minutes = divmod(max(0, round(time() - self.since)) // 60, 60)
-        age = f"{hours} h {minutes:02d} min ago" if hours else f"{minutes} min ago"
-        return f"process {self.pid} on {self.host}, since {begun:%Y-%m-%d %H:%M:%S}, {age}"
 
 
 def lock_owner(sink: Sink) -> Owner | None:
     """Return who holds the lock, or held it and died; None if nobody is known."""
-    path = sink.ledger / "owner.json"
+    folder = sink.ledger
+    if isinstance(folder, ObjectPath):
+        holder = Lease(folder).holder()
+        return holder.owner if holder else None
+    path = folder / "owner.json"
     value = read_json(path)
     try:
-        seen_s = _clock(sink.ledger) - path.stat().st_mtime
+        seen_s = _clock(folder) - path.stat().st_mtime
         return Owner(seen_s=seen_s, **(value or {}))
     except (OSError, TypeError):
         return None
@@ -79,9 +46,16 @@ def locked(sink: Sink) -> Iterator[None]:
     ------
     SinkLockedError
         When another run holds the lock.
+    StoreError
+        When an object store does not keep to conditions.
     """
-    sink.ledger.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(sink.ledger / "lock")
+    folder = sink.ledger
+    if isinstance(folder, ObjectPath):
+        with _leased(sink, folder):
+            yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -91,10 +65,25 @@ def locked(sink: Sink) -> Iterator[None]:
         if owner is not None and owner.alive(held=False):
             raise _taken(sink, owner)
         sink.clear_temporary()
-        with _signs_of_life(sink.ledger / "owner.json"):
+        with _signs_of_life(folder / "owner.json"):
             yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _leased(sink: Sink, folder: ObjectPath) -> Iterator[None]:
+    """Keep other runs out of a folder of a bucket."""
+    check_conditions(folder)
+    lease = Lease(folder)
+    other = lease.take()
+    if other is not None:
+        raise _taken(sink, other.owner)
+    try:
+        with beating(lease.renew):
+            yield
+    finally:
+        lease.release()
 
 
 def unlock(sink: Sink, *, force: bool = False) -> str:
@@ -133,7 +122,11 @@ def unlock(sink: Sink, *, force: bool = False) -> str:
 
 def _is_held(sink: Sink) -> bool:
     """Whether a process holds the lock, as far as this host can see."""
-    lock = FileLock(sink.ledger / "lock")
+    folder = sink.ledger
+    if isinstance(folder, ObjectPath):
+        holder = Lease(folder).holder()
+        return holder is not None and holder.alive
+    lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -166,21 +159,11 @@ def _clock(folder: Path) -> float:
 @contextmanager
 def _signs_of_life(path: Path) -> Iterator[None]:
     """Say who writes, for as long as it goes on."""
-    mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": round(time(), 3)}
+    mine = this_process()
     write_json(path, mine)
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(HEARTBEAT_S):
-            with suppress(OSError):
-                os.utime(path)
-
-    thread = threading.Thread(target=beat, name="manyfit-heartbeat", daemon=True)
-    thread.start()
     try:
-        yield
+        with beating(lambda: os.utime(path)):
+            yield
     finally:
-        ended.set()
-        thread.join()
         if read_json(path) == mine:  # else the lock was broken, and this is another's
             path.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 A batch is bounded by `BATCH_BYTES`, not by the row group: `pre_buffer=False` with a small
 `buffer_size` decodes page by page. (Read with the defaults, a row group of 400,000 curves took
-166 MB where this takes 2, and longer.)
+166 MB where this takes 2, and longer.) Of an object the needed columns of one row group are fetched
+at once, and held until its batches are done.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -10,10 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .files import File, footer_digest
-from .plan import Partition
+from .files import File
+from .objects.path import ObjectPath
+from .parquet import open_parquet
+from .plan import Partition, Slice
 from .selection import Selection
 
 BATCH_BYTES = 8_000_000
@@ -44,9 +46,10 @@ def read_rows(
     size = batch_rows(partition)
     for piece in partition.slices:
         file = files[piece.file]
+        apart = isinstance(file.place, ObjectPath)
         with _open(file) as parquet:
             alive = selection.groups(parquet, file)
-            for groups, first in _stretches(parquet.metadata, piece.start, piece.stop, alive):
+            for groups, first in _stretches(parquet.metadata, piece, alive, apart=apart):
                 batches = selection.read(parquet, file, size, groups)
                 for batch in _within(batches, piece.start - first, piece.stop - first):
                     if (kept := selection.kept(batch)).num_rows:
@@ -56,20 +59,33 @@ def read_rows(
 @contextmanager
 def _open(file: File) -> Iterator[Any]:
     """Open a file that must be as it was."""
-    with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=_COLUMN_BUFFER_BYTES) as parquet:
-        if footer_digest(file.path, parquet.metadata) != (file.n_bytes, file.digest):
+    with open_parquet(file.place, pre_buffer=False, buffer_size=_COLUMN_BUFFER_BYTES) as opened:
+        if opened.identity() != (file.n_bytes, file.digest):
             raise OSError(f"{file.path} has changed since the data set was opened: start again")
-        yield parquet
+        yield opened.parquet
 
 
 def _stretches(
-    metadata: Any, start: int, stop: int, alive: Container[int]
+    metadata: Any, piece: Slice, alive: Container[int], *, apart: bool
 ) -> Iterator[tuple[list[int], int]]:
-    """Yield row groups that follow each other and have rows of [start, stop), with their first."""
+    """Yield row groups that follow each other and have rows of a slice, with their first row.
+
+    Parameters
+    ----------
+    metadata, piece
+        Of the file, and which of its rows.
+    alive
+        Row groups that may have rows which are meant.
+    apart
+        Whether each row group comes alone.
+    """
     groups, row, first = list[int](), 0, 0
     for g in range(metadata.num_row_groups):
         end = row + metadata.row_group(g).num_rows
-        if row < stop and end > start and g in alive:
+        if row < piece.stop and end > piece.start and g in alive:
+            if groups and apart:
+                yield groups, first
+                groups = []
             first = first if groups else row
             groups.append(g)
         elif groups:

@@ -1,26 +1,25 @@
 """Reading results back."""
 
 import json
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from .arrays.sink import MapSink, sink_of
 from .ledger import Job
+from .places import AnyPlace, place_of
 from .schema import METADATA_KEY
 from .sink import Sink
 
 
-def read_result(path: str | PathLike[str]) -> pa.Table:
+def read_result(path: AnyPlace) -> pa.Table:
     """Return the rows of all partitions that are committed, in the order of the input.
 
     Parameters
     ----------
     path
-        An output directory of `fit_dataset`. For results larger than memory read its parts one by
-        one, or with ``pyarrow.dataset``.
+        An output directory of `fit_dataset`, or its URL. For results larger than memory read its
+        parts one by one, or with ``pyarrow.dataset``.
 
     Raises
     ------
@@ -32,7 +31,7 @@ def read_result(path: str | PathLike[str]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def result_metadata(path: str | PathLike[str]) -> dict[str, Any]:
+def result_metadata(path: AnyPlace) -> dict[str, Any]:
     """Return what results say of themselves: model, options, input, versions, meaning of codes.
 
     Raises
@@ -46,7 +45,7 @@ def result_metadata(path: str | PathLike[str]) -> dict[str, Any]:
     return found
 
 
-def _committed(path: str | PathLike[str]) -> tuple[Sink, list[int]]:
+def _committed(path: AnyPlace) -> tuple[Sink, list[int]]:
     """Return a sink, and the indices of the partitions that its ledger knows, in order."""
     sink = open_sink(path)
     done = [record.index for record in open_job(sink).committed(sink)]
@@ -55,9 +54,9 @@ def _committed(path: str | PathLike[str]) -> tuple[Sink, list[int]]:
     return sink, done
 
 
-def open_sink(path: str | PathLike[str]) -> Sink:
-    """Return the sink that an output directory is, whatever its name is now."""
-    maps = MapSink(Path(path))
+def open_sink(path: AnyPlace) -> Sink:
+    """Return the sink that an output directory, or its URL, is, whatever its name is now."""
+    maps = MapSink(place_of(path))
     return maps if maps.rows.exists() else sink_of(maps.path)
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -23,6 +21,7 @@ from .files import Paths
 from .identity import bounds_of, describe_job, digest, plain
 from .ledger import Job
 from .lock import locked
+from .places import AnyPlace, Place, is_place, lies_in, place_of
 from .plan import Partition, Slice
 from .revision import ON_CHANGED, OnChanged
 from .schema import describe, describe_model, result_schema
@@ -37,7 +36,7 @@ _PROBED_BLOCKS = 8
 def fit_dataset(
     dataset: Paths | Dataset,
     model: Model | Callable[..., Any],
-    sink: str | PathLike[str],
+    sink: AnyPlace,
     *,
     columns: Columns | None = None,
     options: FitOptions | None = None,
@@ -61,11 +60,12 @@ def fit_dataset(
     Parameters
     ----------
     dataset
-        Parquet files, folders or globs, or a `Dataset` from `open_dataset`.
+        Parquet files, folders or globs, or a Zarr group, as paths or URLs (see `places`); or a
+        `Dataset` from `open_dataset`.
     model
         A `Model`, or a NumPy function ``f(x, a, b, ...)``.
     sink
-        The output directory; made if it is not there.
+        The output directory, made if it is not there; or the URL of one.
     columns
         Which column is what, when `dataset` is a path; default: see `Columns`.
     options
@@ -75,7 +75,8 @@ def fit_dataset(
         single curves are columns. Default: see `Columns`, else the model's own.
     cluster
         None: worker processes on this machine. A scheduler's address, or a
-        ``distributed.Client``: its workers must see the same paths.
+        ``distributed.Client``: its workers must see the same paths, and have the
+        same credentials in their environment where URLs are given.
     n_workers
         How many worker processes to start here; default: one a core.
     progress
@@ -114,7 +115,7 @@ def fit_dataset(
     if on_changed not in {None, *ON_CHANGED}:
         raise ValueError(f"on_changed must be one of {ON_CHANGED} or None, got {on_changed!r}")
     work = checked_work(
-        _opened(dataset, columns), model, options or FitOptions(), p0, Path(sink).absolute()
+        _opened(dataset, columns), model, options or FitOptions(), p0, place_of(sink)
     )
     with locked(work.sink):
         job = due_job(
@@ -146,7 +147,7 @@ def checked_work(
     model: Model | Callable[..., Any],
     options: FitOptions,
     p0: StartValues | None,
-    sink: Path,
+    sink: Place,
 ) -> Work:
     """Check all that can be checked without a worker, and say what is to be done."""
     if not isinstance(model, Model):
@@ -187,14 +188,15 @@ def checked_work(
     return work
 
 
-def _check_suits(dataset: Dataset, options: FitOptions, sink: Path) -> None:
+def _check_suits(dataset: Dataset, options: FitOptions, sink: Place) -> None:
     """Refuse what makes no sense for a data set."""
     if options.nan_policy == "raise":
         raise ValueError(
             "nan_policy='raise' would lose all curves of a partition for one: 'propagate' gives "
             "curves with values that are not finite the status NONFINITE_DATA, 'omit' fits the rest"
         )
-    inside = [file.path for file in dataset.files if Path(file.path).is_relative_to(sink)]
+    paths = [file.path for file in dataset.files if is_place(file.path)]
+    inside = [path for path in paths if lies_in(place_of(path), sink)]
     if inside:
         raise DatasetError(
             f"the output directory {sink} holds input: {inside[0]}. Choose an output directory "

@@ -16,15 +16,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from .errors import DatasetError
 from .files import File
+from .objects.path import ObjectPath
+from .parquet import open_parquet
 from .selection import Selection
 from .where import selected_rows
 
 MARK_ROWS = 1 << 17
 """About how many rows lie between two known beginnings of curves within a row group."""
+
+FETCHES = 8
+"""Row groups that are read at a time where they have to be fetched first."""
 
 _BATCH_ROWS = 1 << 19
 
@@ -105,7 +109,7 @@ def scan_groups(groups: Sequence[Group], selection: Selection) -> list[Runs]:
     DatasetError
         When an id comes back after other ids, or is null.
     """
-    with ThreadPoolExecutor(max_workers=min(len(groups), cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(len(groups), readers(groups[0].file))) as pool:
         runs = list(pool.map(lambda g: _runs(_read_ids(g, selection), g.rows, _place(g)), groups))
     if not _in_order(groups, runs):
         _check_unique(groups, selection)
@@ -163,6 +167,12 @@ def _row(row: int) -> str:
     return f"row {row}"
 
 
+def readers(file: File) -> int:
+    """Return how many files like this to read at a time."""
+    cores = cpu_count() or 1
+    return max(cores, FETCHES) if isinstance(file.place, ObjectPath) else cores
+
+
 def _place(group: Group) -> Callable[[int], str]:
     """Return how to name a row of a row group."""
     return lambda row: f"{group.file.path}, row {group.row + row}"
@@ -170,14 +180,14 @@ def _place(group: Group) -> Callable[[int], str]:
 
 def _read_ids(group: Group, selection: Selection) -> Iterator[Ids]:
     """Read the ids of one row group, strings as dictionaries: they compare as integers."""
-    with pq.ParquetFile(
-        group.file.path,
+    with open_parquet(
+        group.file.place,
         pre_buffer=False,
         buffer_size=1 << 20,
         read_dictionary=[name for name in selection.columns if name not in selection.hive],
-    ) as parquet:
-        if group.index in selection.groups(parquet, group.file):
-            for batch, rows in taken_rows(parquet, group.file, selection, group.index):
+    ) as opened:
+        if group.index in selection.groups(opened.parquet, group.file):
+            for batch, rows in taken_rows(opened.parquet, group.file, selection, group.index):
                 yield batch.column(selection.columns[0]), rows
 
 

@@ -78,16 +78,15 @@ class Selection:
             return everything
         # Loads pandas, where there is one, for a second.
         import pyarrow.dataset as ds  # noqa: PLC0415
-        from pyarrow.fs import LocalFileSystem  # noqa: PLC0415
 
         schema = with_hive(parquet.schema_arrow, self.hive)
-        fragment = ds.ParquetFileFormat().make_fragment(
-            file.path,
-            filesystem=LocalFileSystem(),
-            partition_expression=_folders(file, self.hive, parquet.schema_arrow),
-        )
-        found = fragment.subset(filter=self.where.expression, schema=schema)
-        return frozenset(group.id for group in found.row_groups)
+        said = _folders(file, self.hive, parquet.schema_arrow)
+        with file.place.open("rb") as stream:
+            fragment = ds.ParquetFileFormat().make_fragment(
+                pa.PythonFile(stream, mode="r"), partition_expression=said
+            )
+            found = fragment.subset(filter=self.where.expression, schema=schema)
+            return frozenset(group.id for group in found.row_groups)
 
 
 def _folders(file: File, hive: Mapping[str, pa.DataType], schema: pa.Schema) -> Any:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -20,10 +19,11 @@ from .curves import Curves
 from .files import File
 from .ledger import Record
 from .lists import list_curves
+from .places import Place, written_whole
 from .plan import Partition
 from .reading import BATCH_BYTES, read_rows
 from .rows import row_curves, whole_curves
-from .sink import Sink, written_whole
+from .sink import Sink
 from .table import count_status, fit_rows
 from .wide import wide_curves
 
@@ -101,8 +101,7 @@ class Task:
             n_bytes=self.sink.part_bytes(partition.index),
             part_digest=self.sink.part_digest(partition.index),
         )
-        record.write(self.sink)
-        return record
+        return record.write(self.sink)
 
     def _write(self, partition: Partition, rows: Iterable[pa.RecordBatch]) -> dict[int, int]:
         """Write the rows of a partition, and return how many have which status."""
@@ -159,7 +158,7 @@ def as_curves(batches: Iterable[pa.RecordBatch], binding: Binding, first: int) -
 
 
 def write_part(
-    path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, n_curves: int
+    place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema, n_curves: int
 ) -> dict[int, int]:
     """Write rows batch by batch, whole or not at all, and return how many have which status.
 
@@ -169,14 +168,14 @@ def write_part(
         When there are not `n_curves` rows: nothing is dropped, nothing comes twice.
     """
     counts: Counter[int] = Counter()
-    with written_whole(path) as temporary:
+    with written_whole(place) as temporary:
         with pq.ParquetWriter(temporary, schema, **_writing(schema)) as writer:
             for group in _groups(batches):
                 counts.update(count_status(group))
                 writer.write_table(group)
         if counts.total() != n_curves:
             raise RuntimeError(
-                f"{path.name} has {counts.total()} curves, but {n_curves} were planned: the input "
+                f"{place.name} has {counts.total()} curves, but {n_curves} were planned: the input "
                 "has changed since the data set was opened"
             )
     return dict(counts)

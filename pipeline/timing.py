@@ -137,7 +137,7 @@ def _write(task: Task, given: Assignment, rows: pa.RecordBatch, n_curves: int) -
     small = replace(partition, slices=partition.slices[:1], curves=n_curves)
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = replace(task, sink=sink_of(Path(folder) / task.sink.path.name))
-        elsewhere.sink.ledger.mkdir(parents=True)
+        Path(str(elsewhere.sink.ledger)).mkdir(parents=True)
         if isinstance(elsewhere.sink, MapSink):
             from .arrays.maps import prepare_maps  # noqa: PLC0415 - loads zarr
 

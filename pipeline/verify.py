@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .files import Paths
 from .ledger import Job, Record
+from .places import AnyPlace
 from .plan import Partition
 from .recount import Input, open_input
 from .results import open_job, open_sink
@@ -52,7 +52,7 @@ class Verification:
         return "\n".join(lines)
 
 
-def verify_result(path: str | Path, data: Paths | None = None) -> Verification:
+def verify_result(path: AnyPlace, data: Paths | None = None) -> Verification:
     """Read every part of a result and count everything again.
 
     Every partition of the ledger has a part with the bytes, the rows and the counts by status of
@@ -61,8 +61,8 @@ def verify_result(path: str | Path, data: Paths | None = None) -> Verification:
     Parameters
     ----------
     path
-        An output directory of `fit_dataset`. The ids of its curves are held in memory if they
-        follow in no order.
+        An output directory of `fit_dataset`, or its URL. The ids of its curves are held in memory
+        if they follow in no order.
     data
         The input, as it was given to `fit_dataset`: its files are what was planned, and the parts
         have its curves, one by one and in order.
@@ -76,7 +76,7 @@ def verify_result(path: str | Path, data: Paths | None = None) -> Verification:
     DatasetError
         When the input cannot be read.
     """
-    sink = open_sink(Path(path).absolute())
+    sink = open_sink(path)
     job = open_job(sink)
     given = open_input(job, data) if data is not None else None
     missing: list[str] = []
@@ -168,9 +168,9 @@ def _strays(sink: Sink, job: Job) -> Iterator[str]:
         if name not in parts and not name.startswith((".", "_")):
             yield f"{name} belongs to no partition, but readers take it for results: move it away"
     records = {sink.record(index).name for index in indices}
-    for path in sorted(sink.ledger.glob("[0-9]*.json")):
-        if path.name not in records:
-            yield f"{path.name} in the ledger is the record of no partition"
+    for name in sorted(path.name for path in sink.ledger.glob("[0-9]*.json")):
+        if name not in records:
+            yield f"{name} in the ledger is the record of no partition"
 
 
 def _schema_problems(sink: Sink, indices: Sequence[int]) -> Iterator[str]:

@@ -50,9 +50,9 @@ def main() -> None:
     "--out",
     "-o",
     required=True,
-    type=_PATH,
     metavar="DIR",
-    help="Where results go: a directory of Parquet files; or, if the name ends in .zarr, maps with "
+    help="Where results go: a directory of Parquet files, or the URL of one, such as "
+    "s3://bucket/fits; or, if the name ends in .zarr, maps with "
     "the dimensions of Zarr input. Run again on the same directory, the job goes on where it was "
     "left.",
 )
@@ -218,6 +218,9 @@ def main() -> None:
 def fit(*, plan: bool, quiet: bool, **options: Any) -> None:
     """Fit a model to every curve in DATA: Parquet files, directories or globs; or a Zarr group.
 
+    DATA and DIR may be URLs: s3://bucket/folder, gs://, az://, file://. Credentials are those of
+    the environment, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.
+
     In a Zarr group a column is an array: of the dimensions of y, or of some of them.
     """
     if plan:
@@ -328,7 +331,7 @@ def simulate(**options: Any) -> None:
 
 
 @main.command()
-@click.argument("result", type=_PATH)
+@click.argument("result")
 @click.option(
     "--worst",
     type=int,
@@ -342,7 +345,7 @@ def simulate(**options: Any) -> None:
     metavar="DATA",
     help="The simulated data set that was fitted: compare with its truth.",
 )
-def show(result: Path, worst: int, truth: str | None) -> None:
+def show(result: str, worst: int, truth: str | None) -> None:
     """Sum up the results in the directory RESULT."""
     with misuse():
         from .show.report import show_result
@@ -369,7 +372,7 @@ def _plan(options: dict[str, Any]) -> None:
 
 
 @main.command(epilog=_CODES)
-@click.argument("result", type=_PATH)
+@click.argument("result")
 @click.option(
     "--data",
     multiple=True,
@@ -377,7 +380,7 @@ def _plan(options: dict[str, Any]) -> None:
     help="The input, as it was given to `manyfit fit`: is it what was planned, and does each curve "
     "of it have its row?",
 )
-def verify(result: Path, data: tuple[str, ...]) -> None:
+def verify(result: str, data: tuple[str, ...]) -> None:
     """Read everything in the directory RESULT again and compare it with its ledger."""
     with misuse():
         from .verify import run_verify
@@ -388,14 +391,14 @@ def verify(result: Path, data: tuple[str, ...]) -> None:
 
 
 @main.command(epilog=_CODES)
-@click.argument("result", type=_PATH)
+@click.argument("result")
 @click.option("--force", is_flag=True, help="Break the lock even if its run seems to be alive.")
-def unlock(result: Path, *, force: bool) -> None:
+def unlock(result: str, *, force: bool) -> None:
     """Remove the lock of a dead run from the directory RESULT, and say whose it was."""
     with stopped(), misuse():
-        from ..pipeline import lock, sink
+        from ..pipeline import lock, results
 
-        click.echo(lock.unlock(sink.Sink(result), force=force))
+        click.echo(lock.unlock(results.open_sink(result), force=force))
 
 
 @main.command()

@@ -17,6 +17,7 @@ from typing import Any
 from ..pipeline.columns import Columns
 from ..pipeline.dataset import Dataset, open_dataset
 from ..pipeline.errors import ClusterError, SinkLockedError
+from ..pipeline.places import AnyPlace, is_place, lies_in, place_of
 from ..pipeline.revision import OnChanged
 from ..pipeline.run import fit_dataset
 from ..pipeline.summary import Progress, RunSummary
@@ -39,7 +40,7 @@ class Request:
 
     data: tuple[str, ...]
     model: str
-    out: Path
+    out: AnyPlace
     x: tuple[str, ...] = ()
     x_values: tuple[str, ...] = ()
     y: str | None = None
@@ -79,7 +80,7 @@ class FitJob:
     model: Model
     options: FitOptions
     p0: Any
-    out: Path
+    out: AnyPlace
     cluster: str | None
     n_workers: int | None
     partition_bytes: int | None
@@ -322,11 +323,11 @@ def _check_layout(dataset: Dataset, asked: str | None) -> None:
 
 def _check_out(request: Request) -> None:
     """Refuse an output directory that is a file or lies among the data."""
-    out, there = str(request.out), request.out.absolute()
-    if there.exists() and not there.is_dir():
+    out, there = str(request.out), place_of(request.out)
+    if isinstance(there, Path) and there.exists() and not there.is_dir():
         raise ValueError(f"--out {out!r} is a file: expected a directory, new or of this job")
-    for folder in (Path(text).absolute() for text in request.data):
-        if folder.is_dir() and there.is_relative_to(folder):
+    for folder in (place_of(text) for text in request.data if is_place(text)):
+        if lies_in(there, folder) and folder.is_dir():
             raise ValueError(
                 f"--out {out!r} lies in {str(folder)!r}, where the data are: its results would be "
                 "taken for data the next time, so choose a directory elsewhere"

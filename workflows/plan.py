@@ -7,6 +7,7 @@ from ..pipeline.due import due_job
 from ..pipeline.execution import Work
 from ..pipeline.ledger import Job
 from ..pipeline.pilot import Pilot, run_pilot
+from ..pipeline.places import place_of
 from ..pipeline.plan import Partition
 from ..pipeline.run import checked_work
 from .exits import JobError
@@ -30,7 +31,7 @@ def describe_plan(given: FitJob) -> str:
     """
     try:
         work = checked_work(
-            given.dataset, given.model, given.options, given.p0, given.out.absolute()
+            given.dataset, given.model, given.options, given.p0, place_of(given.out)
         )
     except Exception as error:
         raise JobError(early(error)) from error

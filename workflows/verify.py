@@ -1,13 +1,12 @@
 """What `manyfit verify` says of a result, and its exit code."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..pipeline.verify import Verification, verify_result
 from .exits import Exit
 
 
-def run_verify(result: Path, data: Sequence[str]) -> tuple[str, Exit]:
+def run_verify(result: str, data: Sequence[str]) -> tuple[str, Exit]:
     """Verify a result, against its input if `data` names it.
 
     Raises

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,9 @@ import zarr
 
 from ..binding import Binding
 from ..identity import plain
+from ..places import Place, each, flush, written_whole
 from ..schema import METADATA_KEY, index_name
-from ..sink import flush, write_json, written_whole
+from ..sink import write_json
 from ..table import count_status
 from .attributes import (
     COV_DIMS,
@@ -41,7 +41,7 @@ from .attributes import (
 from .grid import Grid, Region
 from .reading import index_of, running_numbers
 from .sink import MapSink
-from .store import Array, Arrays
+from .store import Array, Arrays, as_store
 
 _ENCODING = {"scale_factor", "add_offset", "missing_value", "_FillValue", "_Unsigned"}
 _ENCODING |= {"_ARRAY_DIMENSIONS", "coordinates"}
@@ -109,10 +109,11 @@ def prepare_maps(
     about = json.loads(schema.metadata[METADATA_KEY])
     with warnings.catch_warnings():  # that format 3 has no word on consolidated metadata yet
         warnings.simplefilter("ignore", UserWarning)
-        root = zarr.open_group(
-            sink.path, mode="a", zarr_format=3, attributes=group_attributes(about)
-        )
-        zarr.open_group(sink.ledger, mode="a", zarr_format=3)  # what lies beside maps must be one
+        store = as_store(sink.path, read_only=False)
+        root = zarr.open_group(store, mode="a", zarr_format=3, attributes=group_attributes(about))
+        zarr.open_group(
+            store, path=sink.ledger.name, mode="a", zarr_format=3
+        )  # what lies beside maps must be one
         arrays = Arrays(source)
         coordinates = _copy_coordinates(root, arrays, binding)
         named = [_ID] if binding.layout.curve_id else []
@@ -186,7 +187,8 @@ def write_maps(
         written += _write_tile(sink, grid, tile, place, rows)
     for key in written:
         flush(sink.path / key)
-    chunks = {key: (sink.path / key).stat().st_size for key in written}
+    sizes = each(sink.path, lambda key: (sink.path / key).stat().st_size, written)
+    chunks = dict(zip(written, sizes, strict=True))
     write_json(sink.part(index), {"tiles": list(tiles), "chunks": chunks})
     return dict(counts)
 
@@ -360,8 +362,8 @@ def _write_tile(sink: MapSink, grid: Grid, tile: int, place: Any, rows: pa.Table
     """Write columns of one tile to their maps, and return the keys of the chunks."""
     region = grid.region(tile)
     sizes = tuple(s.stop - s.start for s in region)
-    keys = []
-    for field in rows.schema:
+
+    def write(field: pa.Field) -> str:
         array = _opened(sink.path, field.name)
         values = _values(rows.column(field.name).combine_chunks())
         square = array.shape[len(sizes) :]
@@ -369,8 +371,9 @@ def _write_tile(sink: MapSink, grid: Grid, tile: int, place: Any, rows: pa.Table
         whole = np.full((grid.curves(tile), *square), left_out, dtype=values.dtype)
         whole[place] = values.reshape((-1, *square))
         array[region] = whole.reshape((*sizes, *square))
-        keys.append("/".join([field.name, _chunk(grid, tile), *("0" for _ in square)]))
-    return keys
+        return "/".join([field.name, _chunk(grid, tile), *("0" for _ in square)])
+
+    return list(each(sink.path, write, rows.schema))
 
 
 def _values(column: pa.Array) -> Any:
@@ -391,7 +394,7 @@ def _read_tile(sink: MapSink, grid: Grid, tile: int, schema: pa.Schema) -> pa.Re
     for field in schema:
         if field.name in said:
             columns.append(pa.array(said[field.name]))
-        elif field.name == _ID and not (sink.path / _ID).exists():
+        elif field.name == _ID and not (sink.path / _ID / "zarr.json").exists():
             columns.append(pa.array(running_numbers(grid, region)))
         else:
             columns.append(_column(_opened(sink.path, field.name)[region], field.type))
@@ -409,10 +412,10 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
     return pa.array(flat, kind)
 
 
-def _opened(path: Path, name: str) -> Array:
+def _opened(place: Place, name: str) -> Array:
     """Open a map; chunks that hold nothing but the fill value are to be written, too."""
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        return zarr.open_array(path, path=name, mode="r+")
+    array = zarr.open_array(as_store(place, read_only=False), path=name, mode="r+")
+    return array.with_config({"write_empty_chunks": True})
 
 
 def _chunk(grid: Grid, tile: int) -> str:

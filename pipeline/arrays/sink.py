@@ -11,10 +11,11 @@ The receipt stands for the part: it is written after the chunks, and the record 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
+from ..objects.path import ObjectPath
+from ..places import Place, each
 from ..sink import Sink, file_digest, read_json
 
 SUFFIX = ".zarr"
@@ -29,11 +30,11 @@ class MapSink(Sink):
     """An output directory with Zarr maps."""
 
     @property
-    def rows(self) -> Path:
+    def rows(self) -> Place:
         """What the rows are and how they lie; there when every map is there, empty or not."""
         return self.ledger / "rows.arrow"
 
-    def part(self, index: int) -> Path:
+    def part(self, index: int) -> Place:
         """Where the receipt of a partition goes."""
         return self.ledger / f"part-{index:05d}.json"
 
@@ -49,8 +50,10 @@ class MapSink(Sink):
         OSError
             When there is no receipt, or a chunk is missing or of another size.
         """
-        for key, n_bytes in self._chunks(index).items():
-            if (self.path / key).stat().st_size != n_bytes:
+        chunks = self._chunks(index)
+        sizes = each(self.path, lambda key: (self.path / key).stat().st_size, chunks)
+        for key, n_bytes in zip(chunks, sizes, strict=True):
+            if n_bytes != chunks[key]:
                 raise OSError(f"{self.path / key} is not of the size it had")
         return self.part(index).stat().st_size
 
@@ -62,7 +65,9 @@ class MapSink(Sink):
         OSError
             When one of them is not there.
         """
-        found = {key: file_digest(self.path / key) for key in self._chunks(index)}
+        keys = list(self._chunks(index))
+        digests = each(self.path, lambda key: file_digest(self.path / key), keys)
+        found = dict(zip(keys, digests, strict=True))
         return hashlib.sha256(repr([self.tiles(index), found]).encode()).hexdigest()[:16]
 
     def part_schema(self, index: int) -> pa.Schema:  # noqa: ARG002 - all have the same
@@ -100,6 +105,8 @@ class MapSink(Sink):
     def clear_temporary(self) -> None:
         """Remove temporary files."""
         Sink.clear_temporary(self)
+        if isinstance(self.path, ObjectPath):
+            return
         for path in self.path.rglob(_HALF_WRITTEN):
             path.unlink(missing_ok=True)
 
@@ -115,6 +122,6 @@ class MapSink(Sink):
         return chunks
 
 
-def sink_of(path: Path) -> Sink:
+def sink_of(path: Place) -> Sink:
     """Return the sink that an output directory is meant to be, by its name."""
     return MapSink(path) if path.suffix == SUFFIX else Sink(path)

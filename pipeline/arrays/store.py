@@ -1,7 +1,7 @@
 """A group of Zarr arrays on storage: what is there, and what tells that it has changed.
 
 Files are reached through zarr's own stores alone, so what `zarr.open` takes can be read; only the
-stamps of a store on a local disk look at its files directly, which costs next to nothing.
+stamps of a local disk and of an object store come from these directly, which costs next to nothing.
 """
 
 import hashlib
@@ -11,16 +11,17 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import product
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import zarr
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, ObjectStore
 
 from ..errors import DatasetError
+from ..objects.path import ObjectPath
+from ..places import Place, is_place, place_of
 from .dims import Shape, shape_of
 from .encoding import V2_DIMENSIONS, Encoding
 from .grid import TILE_BYTES, Grid, Region
@@ -48,8 +49,9 @@ class Arrays:
     """
 
     def __init__(self, path: str) -> None:
-        self.given = path if "://" in path else str(Path(path).absolute())
+        self.given = str(place_of(path)) if is_place(path) else path
         self.path, self.only = _located(self.given)
+        self._root = as_store(self.path)
         self._opened: dict[str, Array] = {}
         self._stamps: dict[str, Stamp] = {}
 
@@ -59,7 +61,7 @@ class Arrays:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # files beside the arrays
-                return sorted(zarr.open_group(self.path, mode="r").array_keys())
+                return sorted(zarr.open_group(self._root, mode="r").array_keys())
         except Exception as error:
             if self.only:  # an array by itself
                 return [self.only]
@@ -84,7 +86,7 @@ class Arrays:
         """
         if name not in self._opened:
             try:
-                self._opened[name] = zarr.open_array(self.path, path=name, mode="r")
+                self._opened[name] = zarr.open_array(self._root, path=name, mode="r")
             except FileNotFoundError:
                 raise
             except Exception as error:
@@ -158,6 +160,7 @@ class Arrays:
 
     def tile_bytes(self, name: str, grid: Grid) -> Iterator[int]:
         """Yield the stored size of every tile; chunks that several tiles share count once."""
+        self._list(name)
         seen: set[str] = set()
         for number in range(grid.n_tiles):
             region = grid.within(range(len(grid.shape)), grid.region(number))
@@ -172,6 +175,19 @@ class Arrays:
         ranges = (range(s.start // c, -(-s.stop // c)) for s, c in zip(region, stored, strict=True))
         for place in product(*ranges):
             yield f"{array.path}/{array.metadata.encode_chunk_key(place)}".lstrip("/")
+
+    def _list(self, name: str) -> None:
+        """Look at all objects of an array at once, where each look is a round trip."""
+        folder = place_of(self.path) if is_place(self.path) else None
+        if not isinstance(folder, ObjectPath):
+            return
+        array = self.array(name)
+        whole = tuple(slice(0, n) for n in array.shape)
+        self._stamps |= dict.fromkeys(self._keys(name, whole), _NOTHING)
+        for found in (folder / array.path).below():
+            assert found.listed is not None
+            key = found.key.removeprefix(folder.key).lstrip("/")
+            self._stamps[key] = found.listed.st_size, found.listed.e_tag
 
     def _stamp(self, key: str) -> Stamp:
         """Return the stamp of one object, each looked at once."""
@@ -188,11 +204,25 @@ class Arrays:
             except FileNotFoundError:
                 return _NOTHING
             return found.st_size, str(found.st_mtime_ns)
+        if isinstance(self._root, ObjectStore):
+            try:
+                seen = (place_of(self.path) / key).stat()
+            except FileNotFoundError:
+                return _NOTHING
+            return seen.st_size, seen.e_tag  # type: ignore[union-attr]
         content = sync(store.get(key, default_buffer_prototype()))
         if content is None:
             return _NOTHING
         held = content.to_bytes()
         return len(held), hashlib.sha256(held).hexdigest()[:16]
+
+
+def as_store(path: str | Place, *, read_only: bool = True) -> Any:
+    """Return what zarr takes for a place; a URL that only zarr may know is left to it."""
+    if isinstance(path, str) and not is_place(path):
+        return path
+    place = place_of(path)
+    return place.zarr(read_only=read_only) if isinstance(place, ObjectPath) else str(place)
 
 
 def _located(path: str) -> tuple[str, str | None]:
@@ -201,7 +231,7 @@ def _located(path: str) -> tuple[str, str | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            node = zarr.open(where, mode="r")
+            node = zarr.open(as_store(where), mode="r")
     except Exception as error:
         raise DatasetError(
             f"{path} cannot be read as Zarr: {type(error).__name__}: {error}. Write it again or "

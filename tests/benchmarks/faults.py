@@ -1,6 +1,6 @@
 """Runs that are killed, starved and lied to; then resumed, and compared with one left alone.
 
-python -m tests.benchmarks.faults [--rounds 50] [--seed 1] [--curves 20000]
+python -m tests.benchmarks.faults [--rounds 50] [--seed 1] [--curves 20000] [--s3]
 
 Each round begins a run of its own and does it one harm at a random moment:
 
@@ -13,6 +13,7 @@ Each round begins a run of its own and does it one harm at a random moment:
 
 Then it is run again, and now and then killed again, until it ends with exit code 0. Every curve
 must be there once, with the bits it has in a run that was left alone. Ends with 1 if one is not.
+With --s3 input and output are objects, and the harms are those of `store_faults`.
 """
 
 import argparse
@@ -25,8 +26,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 
+from manyfit.pipeline.places import Place
 from manyfit.pipeline.results import read_result
 from manyfit.pipeline.verify import verify_result
 
@@ -54,16 +56,22 @@ class Round:
         What decides when.
     limit
         The largest file that it may write; 0: any.
+    environ
+        What its environment has besides ours.
+    look_s
+        How often to look for its parts.
     codes
         With which exit codes it ended.
     total
         How many parts there are in the end.
     """
 
-    data: Path
-    out: Path
+    data: Place
+    out: Place
     dice: random.Random
     limit: int = 0
+    environ: dict[str, str] = field(default_factory=dict)
+    look_s: float = 0.005
     codes: list[int] = field(default_factory=list)
     total: int = 80
 
@@ -76,6 +84,7 @@ class Round:
             [sys.executable, "-m", "manyfit.workflows", *map(str, words)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **self.environ},
             start_new_session=True,
             preexec_fn=(lambda: _limit_files(limit)) if limit else None,  # noqa: PLW1509
         )
@@ -103,7 +112,7 @@ class Round:
         there = self.n_parts
         wanted = self.dice.randint(there, max(self.total, there))
         while process.poll() is None and self.n_parts < wanted:
-            time.sleep(0.005)
+            time.sleep(self.look_s)
         time.sleep(self.dice.uniform(0.0, 0.1 if wanted > there else 2.0))
 
     @property
@@ -142,6 +151,7 @@ def kill_all(run: Round) -> None:
 
 def fill_disk(run: Round) -> None:
     """Run on a disk that is too small; then it grows."""
+    assert isinstance(run.out, Path)
     with small_disk(run.out, run.dice.randint(200, 1500)) as mounted:
         run.limit = 0 if mounted else run.dice.randint(3_000, 30_000)
         run.end(run.start())
@@ -157,6 +167,7 @@ def fill_disk(run: Round) -> None:
 
 def tear_input(run: Round) -> None:
     """Cut an input file short while the run goes on, and make it whole when it has ended."""
+    assert isinstance(run.data, Path)
     process = run.start()
     run.wait_for_parts(process)
     path = run.dice.choice(sorted(run.data.glob("*.parquet")))
@@ -168,6 +179,7 @@ def tear_input(run: Round) -> None:
 
 def stray_input(run: Round) -> None:
     """Let a torn file appear among the input, and take it away when a run has refused it."""
+    assert isinstance(run.data, Path)
     process = run.start()
     run.wait_for_parts(process)
     content = next(run.data.glob("*.parquet")).read_bytes()
@@ -219,11 +231,10 @@ def what_is_wrong(run: Round, expected: list[bytes]) -> str:
     """Compare a result with one that was left alone, and with its own ledger."""
     if run.codes[-1] != 0:
         return f"did not end in {TRIES} tries"
-    found = verify_result(run.out, run.data)
+    found = verify_result(run.out, str(run.data))
     if found.problems or found.missing:
         return "; ".join([*found.problems, *found.missing])
-    left = [p.name for p in run.out.rglob(".*") if p.is_file()]
-    if left:
+    if isinstance(run.out, Path) and (left := [*run.out.rglob(".*.tmp")]):
         return f"left behind: {left}"
     return "" if bits(read_result(run.out)) == expected else "other bits"
 
@@ -235,39 +246,59 @@ def simulate(data: Path, n_curves: int) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+@contextmanager
+def on_disk(folder: Path, name: str, dice: random.Random) -> Iterator[Round]:
+    """Give a round its own copy of the data."""
+    place = folder / name
+    shutil.copytree(folder / "data", place / "data")
+    yield Round(place / "data", place / "out", dice)
+    shutil.rmtree(place)
+
+
 def main() -> int:
     """Print one line a round; return 1 if a curve was lost, came twice, or has other bits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--curves", type=int, default=20_000)
+    parser.add_argument("--s3", action="store_true")
     options = parser.parse_args()
-    dice: Any = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder / "data", options.curves)
-        alone = Round(folder / "data", folder / "alone", dice)
+        if not options.s3:
+            return campaign(options, folder, on_disk, FAULTS)
+        from tests.benchmarks import store_faults
+
+        with store_faults.store_of(folder / "data") as in_store:
+            return campaign(options, folder, in_store, store_faults.FAULTS)
+
+
+def campaign(
+    options: argparse.Namespace,
+    folder: Path,
+    opened: Callable[[Path, str, random.Random], AbstractContextManager[Round]],
+    faults: Mapping[str, Callable[[Any], None]],
+) -> int:
+    """Do one harm after the other, and compare each time."""
+    dice: Any = random.Random(options.seed)
+    with opened(folder, "alone", dice) as alone:
         alone.end(alone.start())
         expected, total = bits(read_result(alone.out)), alone.n_parts
-        print(f"seed {options.seed}, {options.curves:,} curves in {total} parts\n")
-        print("| round | fault | exit codes | seconds | |\n|---|---|---|---|---|")
-        failed = 0
-        for k in range(options.rounds):
-            fault = list(FAULTS)[k % len(FAULTS)]
-            place = folder / f"{k}"
-            shutil.copytree(folder / "data", place / "data")
-            run = Round(place / "data", place / "out", dice, total=total)
-            begun = time.monotonic()
-            FAULTS[fault](run)
+    print(f"seed {options.seed}, {options.curves:,} curves in {total} parts\n")
+    print("| round | fault | exit codes | seconds | |\n|---|---|---|---|---|")
+    failed = 0
+    for k in range(options.rounds):
+        fault = list(faults)[k % len(faults)]
+        with opened(folder, f"{k}", dice) as run:
+            run.total, begun = total, time.monotonic()
+            faults[fault](run)
             run.to_the_end()
             wrong = what_is_wrong(run, expected)
-            failed += bool(wrong)
-            codes = " ".join(map(str, run.codes))
-            seconds = time.monotonic() - begun
-            print(
-                f"| {k} | {fault} | {codes} | {seconds:.1f} | {wrong or 'same bits'} |", flush=True
-            )
-            shutil.rmtree(place)
+        failed += bool(wrong)
+        codes = " ".join(map(str, run.codes))
+        seconds = time.monotonic() - begun
+        print(f"| {k} | {fault} | {codes} | {seconds:.1f} | {wrong or 'same bits'} |", flush=True)
     print(f"\n{options.rounds - failed} of {options.rounds} rounds: every curve once, same bits")
     return int(failed > 0)
 

@@ -68,7 +68,7 @@ class Stored:
             )
             for partition in job.plan.partitions
         ]
-        self.work.sink.ledger.mkdir(parents=True)
+        Path(str(self.work.sink.ledger)).mkdir(parents=True)
         self.fit()
         self.rows = pq.read_table(self.out)
 

@@ -114,7 +114,7 @@ def values_of() -> Callable[..., Floats]:
 
 
 @pytest.fixture(scope="session")
-def client() -> Iterator[Client]:
+def client(s3_port: int) -> Iterator[Client]:  # noqa: ARG001 - workers inherit where S3 is
     """Two worker processes that all tests share, unless they break them."""
     with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as connection:  # type: ignore[no-untyped-call]
         yield connection

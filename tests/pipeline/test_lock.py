@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import manyfit
-from manyfit.pipeline import lock
+from manyfit.pipeline import owner as owners
 from manyfit.pipeline.errors import SinkLockedError
 from manyfit.pipeline.lock import lock_owner, locked, unlock
 from manyfit.pipeline.sink import Sink
@@ -49,8 +49,8 @@ def end(process: subprocess.Popen[str], number: signal.Signals = signal.SIGKILL)
 
 def write_owner(sink: Sink, host: str, seen_s: float) -> None:
     """Leave what a run on another host leaves."""
-    sink.ledger.mkdir(parents=True, exist_ok=True)
-    path = sink.ledger / "owner.json"
+    path = Path(str(sink)) / "_manyfit" / "owner.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"pid": 7, "host": host, "since": time.time() - 7200}))
     os.utime(path, (time.time() - seen_s,) * 2)
 
@@ -110,7 +110,7 @@ def test_another_host_is_believed_as_long_as_it_gives_signs_of_life(tmp_path: Pa
         pass
     with pytest.raises(SinkLockedError, match=r"is alive \(process 7 on elsewhere"):
         unlock(sink)
-    write_owner(sink, "elsewhere", seen_s=lock.LEASE_S + 5)
+    write_owner(sink, "elsewhere", seen_s=owners.LEASE_S + 5)
     with locked(sink):
         pass
     write_owner(sink, "elsewhere", seen_s=20)
@@ -120,10 +120,10 @@ def test_another_host_is_believed_as_long_as_it_gives_signs_of_life(tmp_path: Pa
 
 
 def test_a_run_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(owners, "HEARTBEAT_S", 0.05)
     sink = Sink(tmp_path)
     with locked(sink):
-        path = sink.ledger / "owner.json"
+        path = tmp_path / "_manyfit" / "owner.json"
         os.utime(path, (1, 1))
         for _ in range(200):
             if path.stat().st_mtime > 1:

@@ -18,9 +18,12 @@ import zarr
 
 import manyfit
 from manyfit.pipeline.arrays import grid as grids
+from manyfit.pipeline.arrays.store import as_store
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.errors import DatasetError, JobMismatchError, SinkLockedError
 from manyfit.pipeline.lock import locked
+from manyfit.pipeline.objects.path import ObjectPath
+from manyfit.pipeline.places import Place
 from manyfit.pipeline.results import open_sink, read_result, result_metadata
 from manyfit.pipeline.run import fit_dataset
 from manyfit.pipeline.sink import Sink
@@ -91,29 +94,48 @@ def bits_of(table: pa.Table) -> dict[str, Any]:
     return found
 
 
+def stamp(place: Place) -> Any:
+    """Return what changes when a file is written again, also with the same content."""
+    if isinstance(place, ObjectPath):
+        return place.store.head(place.key)["version"]
+    return place.stat().st_mtime_ns
+
+
+def names_below(place: Place) -> set[str]:
+    """Return the names of all files in a folder and its folders."""
+    if isinstance(place, ObjectPath):
+        return {path.key.removeprefix(f"{place.key}/") for path in place.below()}
+    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+
+
 class SinkTests:
     """The suite. A sink says how its directory is called, and what a partition writes."""
 
     name: str
 
-    def files(self, sink: Sink, index: int) -> list[Path]:
+    def files(self, sink: Sink, index: int) -> list[Place]:
         """Return the files that the rows of a partition are in."""
         raise NotImplementedError
 
-    @pytest.fixture
-    def out(self, tmp_path: Path) -> Path:
-        return tmp_path / f"results of {self.name}"
+    @pytest.fixture(params=["disk", "store"])
+    def out(self, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+        """Each test goes to a directory, and to a folder of a bucket."""
+        name = f"results of {self.name}"
+        if request.param == "disk":
+            return tmp_path / name
+        folder: ObjectPath = request.getfixturevalue("folder")
+        return folder / name
 
     @pytest.fixture
     def job(self, image: Path, model: Any) -> Callable[..., Any]:
-        def run(out: Path, cluster: Any, **changes: Any) -> Any:
+        def run(out: Place, cluster: Any, **changes: Any) -> Any:
             given = {"p0": START, "partition_bytes": TILE_BYTES, "model": model, **changes}
             return fit_dataset(image, given.pop("model"), out, cluster=cluster, **given)
 
         return run
 
     def test_what_is_read_back_is_what_the_solver_gave(
-        self, job: Any, values: Any, client: Any, out: Path
+        self, job: Any, values: Any, client: Any, out: Place
     ) -> None:
         summary = job(out, client)
         assert (summary.partitions, summary.fitted) == (N_PARTITIONS, 600)
@@ -134,7 +156,7 @@ class SinkTests:
         for name in ("status", "flags", "nfev", "n_points", "cost", "redchi"):
             assert np.array_equal(found[name], getattr(wanted, name))
 
-    def test_it_tells_what_it_holds(self, job: Any, client: Any, out: Path) -> None:
+    def test_it_tells_what_it_holds(self, job: Any, client: Any, out: Place) -> None:
         job(out, client)
         about = result_metadata(out)
         assert about["model"]["params"] == ["a", "b", "c"]
@@ -144,22 +166,22 @@ class SinkTests:
         assert "600 curves fitted with decay" in shown
         assert "600 converged (100.00 %)" in shown
 
-    def test_a_run_that_is_done_does_nothing(self, job: Any, client: Any, out: Path) -> None:
+    def test_a_run_that_is_done_does_nothing(self, job: Any, client: Any, out: Place) -> None:
         job(out, client)
-        before = {p: p.stat().st_mtime_ns for k in range(6) for p in self.files(open_sink(out), k)}
+        before = {p: stamp(p) for k in range(6) for p in self.files(open_sink(out), k)}
         again = job(out, NOWHERE)
         assert (again.skipped, again.fitted) == (N_PARTITIONS, 0)
-        assert {p: p.stat().st_mtime_ns for p in before} == before
+        assert {p: stamp(p) for p in before} == before
         assert "as the ledger says" in str(verify_result(out))
 
     @pytest.mark.parametrize("harm", ["record", "torn record", "lost file", "torn file"])
     def test_only_what_is_missing_is_fitted(
-        self, harm: str, job: Any, client: Any, out: Path
+        self, harm: str, job: Any, client: Any, out: Place
     ) -> None:
         job(out, client)
         whole, sink = bits_of(read_result(out)), open_sink(out)
         files = {k: self.files(sink, k) for k in range(N_PARTITIONS)}
-        before = {k: [p.stat().st_mtime_ns for p in files[k]] for k in files}
+        before = {k: [stamp(p) for p in files[k]] for k in files}
         target = sink.record(2) if "record" in harm else files[2][0]
         if harm.startswith("torn"):
             target.write_bytes(target.read_bytes()[:-9])
@@ -169,11 +191,11 @@ class SinkTests:
         assert "100 of 600 curves are not here: 1 partition(s) to be fitted" in show_result(out)
         again = job(out, client)
         assert (again.skipped, again.fitted) == (5, 100)
-        after = {k: [p.stat().st_mtime_ns for p in files[k]] for k in files}
+        after = {k: [stamp(p) for p in files[k]] for k in files}
         assert [k for k in files if after[k] != before[k]] == [2]
         assert bits_of(read_result(out)) == whole
 
-    def test_a_part_of_other_bytes_is_found(self, job: Any, client: Any, out: Path) -> None:
+    def test_a_part_of_other_bytes_is_found(self, job: Any, client: Any, out: Place) -> None:
         job(out, client)
         file = self.files(open_sink(out), 3)[0]
         held = bytearray(file.read_bytes())
@@ -184,7 +206,7 @@ class SinkTests:
         assert "has not the bytes that were written" in found.problems[0]
 
     def test_results_of_a_changed_input_are_taken_back(
-        self, job: Any, image: Path, client: Any, out: Path
+        self, job: Any, image: Path, client: Any, out: Place
     ) -> None:
         job(out, client)
         whole = read_result(out).sort_by("curve_id")
@@ -201,7 +223,7 @@ class SinkTests:
         assert np.array_equal(same, ~changed.reshape(-1))
         assert job(out, NOWHERE).skipped == 6
 
-    def test_another_job_is_refused(self, job: Any, client: Any, out: Path) -> None:
+    def test_another_job_is_refused(self, job: Any, client: Any, out: Place) -> None:
         job(out, client)
         with pytest.raises(JobMismatchError, match=r"another job. Different: columns p0"):
             job(out, client, p0=[1.0, 2.0, 1.0])
@@ -209,27 +231,28 @@ class SinkTests:
             job(out, client, columns=Columns(axis="time", sigma="y"))
 
     def test_a_directory_with_something_else_is_left_alone(
-        self, job: Any, client: Any, out: Path
+        self, job: Any, client: Any, out: Place
     ) -> None:
-        out.mkdir()
-        (out / "mine.parquet").touch()
+        if isinstance(out, Path):
+            out.mkdir()
+        (out / "mine.parquet").write_bytes(b"")
         with pytest.raises(JobMismatchError, match=r"files of unknown origin \(mine.parquet"):
             job(out, client)
         assert {path.name for path in out.iterdir()} <= {"mine.parquet", "_manyfit"}
 
-    def test_there_is_one_writer(self, job: Any, client: Any, out: Path) -> None:
+    def test_there_is_one_writer(self, job: Any, client: Any, out: Place) -> None:
         with locked(open_sink(out)), pytest.raises(SinkLockedError, match="another run writes to"):
             job(out, client)
         assert job(out, client).fitted == 600
 
-    def test_nothing_can_be_read_before_something_is_committed(self, out: Path) -> None:
+    def test_nothing_can_be_read_before_something_is_committed(self, out: Place) -> None:
         for read in (read_result, result_metadata):
             with pytest.raises(FileNotFoundError, match="holds no results"):
                 read(out)
 
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
     def test_a_run_that_is_killed_goes_on(
-        self, how: signal.Signals, image: Path, client: Any, job: Any, out: Path, tmp_path: Path
+        self, how: signal.Signals, image: Path, client: Any, job: Any, out: Place, tmp_path: Path
     ) -> None:
         process = self.start(tmp_path, image, out, "0.02")
         assert process.stdout is not None
@@ -243,18 +266,19 @@ class SinkTests:
         done = [k for k in range(6) if sink.record(k).exists()]
         assert 2 <= len(done) < 6
         self.check_unfinished(out, done)
-        before = {p: p.stat().st_mtime_ns for k in done for p in self.files(sink, k)}
+        before = {p: stamp(p) for k in done for p in self.files(sink, k)}
         again = self.start(tmp_path, image, out)
         _, errors = again.communicate(timeout=60)
         assert again.returncode == 0, errors
-        assert {p: p.stat().st_mtime_ns for p in before} == before
-        assert not [p for p in out.rglob("*") if p.suffix in {".tmp", ".partial"}]
+        assert {p: stamp(p) for p in before} == before
+        if isinstance(out, Path):
+            assert not [p for p in out.rglob("*") if p.suffix in {".tmp", ".partial"}]
         options = FitOptions(engine="reference")
-        job(out.with_name(f"undisturbed {self.name}"), client, options=options)
-        undisturbed = read_result(out.with_name(f"undisturbed {self.name}"))
+        job(out.parent / f"undisturbed {self.name}", client, options=options)
+        undisturbed = read_result(out.parent / f"undisturbed {self.name}")
         assert bits_of(read_result(out)) == bits_of(undisturbed)
 
-    def start(self, folder: Path, data: Path, out: Path, delay: str = "0") -> Any:
+    def start(self, folder: Path, data: Path, out: Place, delay: str = "0") -> Any:
         script = folder / "script.py"
         script.write_text(textwrap.dedent(SCRIPT))
         root = str(Path(str(manyfit.__file__)).parents[1])
@@ -267,7 +291,7 @@ class SinkTests:
             start_new_session=True,
         )
 
-    def check_unfinished(self, out: Path, done: list[int]) -> None:
+    def check_unfinished(self, out: Place, done: list[int]) -> None:
         """Check that what is not committed does not look so."""
         assert read_result(out).num_rows == 100 * len(done)
 
@@ -275,22 +299,22 @@ class SinkTests:
 class TestParquetParts(SinkTests):
     name = "table"
 
-    def files(self, sink: Sink, index: int) -> list[Path]:
+    def files(self, sink: Sink, index: int) -> list[Place]:
         return [sink.part(index)]
 
 
 class TestZarrMaps(SinkTests):
     name = "maps.zarr"
 
-    def files(self, sink: Sink, index: int) -> list[Path]:
+    def files(self, sink: Sink, index: int) -> list[Place]:
         place = f"{index // 3}/{index % 3}"
         names = [*"abc", *(f"{p}_stderr" for p in "abc"), "status", "flags", "nfev"]
         plain = [sink.path / n / "c" / place for n in [*names, "n_points", "cost", "redchi"]]
         return [*plain, sink.path / "cov" / "c" / place / "0" / "0"]
 
-    def check_unfinished(self, out: Path, done: list[int]) -> None:
+    def check_unfinished(self, out: Place, done: list[int]) -> None:
         super().check_unfinished(out, done)
-        root = zarr.open_group(out, mode="r")
+        root = zarr.open_group(as_store(out), mode="r")
         status, a = (np.asarray(root[n][:]) for n in ("status", "a"))  # type: ignore[index]
         for k in range(6):
             where = np.s_[k // 3 * 10 : k // 3 * 10 + 10, k % 3 * 10 : k % 3 * 10 + 10]
@@ -299,11 +323,11 @@ class TestZarrMaps(SinkTests):
             assert ((status[where] == -128) | np.isfinite(a[where])).all()
 
     def test_maps_are_a_dataset_of_xarray(
-        self, job: Any, values: Any, client: Any, out: Path
+        self, job: Any, values: Any, client: Any, out: Place
     ) -> None:
         xr = pytest.importorskip("xarray")
         job(out, client)
-        maps = xr.open_zarr(out)
+        maps = xr.open_zarr(as_store(out))
         wanted = fit_curves(lambda x, a, b, c: a * np.exp(-b * x) + c, X, values, p0=[1.0, 1, 1])
         assert dict(maps.sizes) == {"row": 20, "col": 30, "cov_row": 3, "cov_column": 3}
         assert np.array_equal(maps.b.values, wanted.params[:, 1].reshape(20, 30))
@@ -318,26 +342,27 @@ class TestZarrMaps(SinkTests):
         assert maps.status.attrs["flag_meanings"].split()[:2] == ["NOT_FITTED", "NOT_SELECTED"]
         assert json.loads(maps.attrs["manyfit"])["model"]["name"] == "decay"
 
-    def test_no_two_partitions_share_a_chunk(self, job: Any, client: Any, out: Path) -> None:
+    def test_no_two_partitions_share_a_chunk(self, job: Any, client: Any, out: Place) -> None:
         job(out, client)
-        root = zarr.open_group(out, mode="r")
+        root = zarr.open_group(as_store(out), mode="r")
         sink = open_sink(out)
         chunks = [p for k in range(6) for p in self.files(sink, k)]
         assert len(set(chunks)) == len(chunks) == 6 * 13
         assert all(path.is_file() for path in chunks)
         assert root["a"].chunks == (10, 10)  # type: ignore[union-attr]
-        stored = {p for p in out.rglob("c/*/*") if p.is_file()} | set(out.rglob("cov/c/*/*/*/*"))
-        assert {p for p in stored if p.parts[-4] not in {"dose", "row"}} == set(chunks)
+        stored = {name for name in names_below(out) if "/c/" in name}
+        maps = {name for name in stored if name.split("/")[0] not in {"dose", "row", "plate"}}
+        assert maps == {str(p).removeprefix(f"{out}/") for p in chunks}
 
     def test_a_partition_that_fails_half_way_has_no_status(
-        self, job: Any, image: Path, client: Any, out: Path
+        self, job: Any, image: Path, client: Any, out: Place
     ) -> None:
         chunk = image / "y" / "c" / "0" / "0" / "1"
         whole = chunk.read_bytes()
         chunk.write_bytes(whole[:-40])
         summary = job(out, client, partition_bytes=3 * TILE_BYTES)
         assert list(summary.failed) == [0]
-        status: Any = zarr.open_array(out, path="status", mode="r")
+        status: Any = zarr.open_array(as_store(out), path="status", mode="r")
         assert (status[:10] == -128).all()
         assert (status[10:] > 0).all()
         chunk.write_bytes(whole)
@@ -346,7 +371,7 @@ class TestZarrMaps(SinkTests):
         assert (status[:] > 0).all()
 
     def test_names_of_curves_become_a_map(
-        self, image: Path, model: Any, client: Any, out: Path
+        self, image: Path, model: Any, client: Any, out: Place
     ) -> None:
         xr = pytest.importorskip("xarray")
         wells = np.array([[f"{r}/{c}" for c in range(30)] for r in range(20)])
@@ -356,17 +381,17 @@ class TestZarrMaps(SinkTests):
         columns = Columns(curve_id="well")
         fit_dataset(image, model, out, p0=START, cluster=client, columns=columns)
         assert set(read_result(out)["curve_id"].to_pylist()) == set(wells.reshape(-1))
-        assert (xr.open_zarr(out).curve_id.values == wells).all()
+        assert (xr.open_zarr(as_store(out)).curve_id.values == wells).all()
 
     def test_maps_of_a_single_curve_have_no_dimension(
-        self, values: Any, model: Any, client: Any, tmp_path: Path, out: Path
+        self, values: Any, model: Any, client: Any, tmp_path: Path, out: Place
     ) -> None:
         zarr.create_array(tmp_path / "one.zarr", data=values[0])
         fit_dataset(
             tmp_path / "one.zarr", model, out, p0=START, cluster=client, columns=Columns(x=X)
         )
         assert read_result(out).num_rows == 1
-        assert zarr.open_array(out, path="a", mode="r").shape == ()
+        assert zarr.open_array(as_store(out), path="a", mode="r").shape == ()
 
     def test_a_parameter_may_not_have_the_name_of_a_dimension(
         self, image: Path, client: Any, tmp_path: Path

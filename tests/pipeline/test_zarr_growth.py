@@ -62,7 +62,8 @@ def run(stack: Stack, out: Path, model: Any, client: Any, **more: Any) -> Any:
 
 def times(out: Path, indices: range) -> list[int]:
     sink = open_sink(out)
-    return [path.stat().st_mtime_ns for k in indices for path in (sink.part(k), sink.record(k))]
+    places = [place for k in indices for place in (sink.part(k), sink.record(k))]
+    return [Path(str(place)).stat().st_mtime_ns for place in places]
 
 
 def bits_of(out: Path, bits: Any) -> Any:

@@ -14,9 +14,11 @@ ROOT = Path(str(manyfit.__file__)).parents[1]
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs, or limits the size of files")
-def test_a_run_that_suffers_ends_with_the_same_bits() -> None:
+@pytest.mark.parametrize("where", [[], ["--s3", "--curves", "3000"]], ids=["disk", "store"])
+def test_a_run_that_suffers_ends_with_the_same_bits(where: list[str]) -> None:
+    words = ["--rounds", "3", "--seed", "5", *where]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.faults", "--rounds", "3", "--seed", "5"],
+        [sys.executable, "-m", "tests.benchmarks.faults", *words],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ...pipeline.parquet import open_parquet
+from ...pipeline.places import AnyPlace, Place
 from ...pipeline.results import open_job, open_sink, result_metadata
 from ...pipeline.sink import Sink, read_json
 
@@ -44,7 +44,7 @@ class Result:
     missing: int
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: AnyPlace) -> Self:
         """Open an output directory.
 
         Raises
@@ -105,16 +105,16 @@ class Result:
         return pa.chunked_array([batch.column(0) for batch in batches])
 
 
-def read_column(files: Sequence[Path], name: str) -> pa.ChunkedArray:
+def read_column(files: Sequence[Place], name: str) -> pa.ChunkedArray:
     """Return one column of several files, row group by row group."""
     chunks = list(_chunks(files, name))
     return pa.chunked_array(chunks)
 
 
-def _chunks(files: Sequence[Path], name: str) -> Iterator[pa.Array]:
+def _chunks(files: Sequence[Place], name: str) -> Iterator[pa.Array]:
     """Yield one column of several files."""
     for file in files:
-        with pq.ParquetFile(file) as parquet:
-            for group in range(parquet.num_row_groups):
-                table = parquet.read_row_group(group, columns=[name], use_threads=False)
+        with open_parquet(file) as opened:
+            for group in range(opened.parquet.num_row_groups):
+                table = opened.parquet.read_row_group(group, columns=[name], use_threads=False)
                 yield from table.column(0).chunks

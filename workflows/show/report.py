@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
+from ...pipeline.places import AnyPlace
 from ...solver.status import Flag
 from ..tables import figure, percent, table
 from .parts import Result
@@ -18,7 +18,7 @@ _FLAGS = {
 }
 
 
-def show_result(path: Path, *, n_worst: int = 5, truth: str | None = None) -> str:
+def show_result(path: AnyPlace, *, n_worst: int = 5, truth: str | None = None) -> str:
     """Read a result and return everything there is to say of it.
 
     Parameters

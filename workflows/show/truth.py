@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ...pipeline.files import find_files
+from ...pipeline.parquet import open_parquet
+from ...pipeline.places import Place, place_of
 from ...solver.arrays import Bools, Floats
 from ...solver.status import Status
 from ..simulate.recipe import TRUTH_PREFIX
@@ -130,14 +131,14 @@ def coverage_of_t(dof: float) -> float:
     return float(2.0 * np.dot(weights, density) / (3.0 * (t.size - 1)))
 
 
-def _truth_files(data: str) -> list[Path]:
+def _truth_files(data: str) -> list[Place]:
     """Return the files that hold the truth of a data set."""
-    path = Path(data)
-    beside = truth_path(path)
-    return [beside] if beside.exists() else find_files(data)
+    path = place_of(data)
+    beside = truth_path(path) if isinstance(path, Path) else None
+    return [beside] if beside and beside.exists() else find_files(data)
 
 
-def _check(files: list[Path], result: Result, data: str) -> list[str]:
+def _check(files: list[Place], result: Result, data: str) -> list[str]:
     """Return the columns there are, if the truth is among them.
 
     Raises
@@ -145,7 +146,8 @@ def _check(files: list[Path], result: Result, data: str) -> list[str]:
     ValueError
         When a true parameter or the curve id is missing.
     """
-    names: list[str] = pq.read_schema(files[0]).names
+    with open_parquet(files[0]) as opened:
+        names: list[str] = opened.parquet.schema_arrow.names
     needed = ["curve_id", *(TRUTH_PREFIX + p for p in result.params)]
     missing = [name for name in needed if name not in names]
     if missing:
@@ -156,7 +158,7 @@ def _check(files: list[Path], result: Result, data: str) -> list[str]:
     return names
 
 
-def _rows(result: Result, files: list[Path], data: str) -> Any:
+def _rows(result: Result, files: list[Place], data: str) -> Any:
     """Return where each curve of the result stands in the truth; None if in the same order.
 
     Raises
@@ -191,7 +193,7 @@ def _dof(result: Result, whole: Bools) -> float:
     return float(np.median(np.round(2 * cost[there] / redchi[there]))) if there.any() else math.nan
 
 
-def _quality(result: Result, files: list[Path], name: str, rows: Any, whole: Bools) -> Quality:
+def _quality(result: Result, files: list[Place], name: str, rows: Any, whole: Bools) -> Quality:
     """Compare one parameter."""
     truth = _take(read_column(files, TRUTH_PREFIX + name), rows).to_numpy()
     stderr = result.column(f"{name}_stderr")
