@@ -2,7 +2,7 @@
 
     curve_id | <dim>_index ... | <param> ... | <param>_stderr ...
              | <derived> ... | <derived>_stderr ... | cov
-             | status | flags | nfev | n_points | cost | redchi
+             | status | flags | compiled | nfev | n_points | cost | redchi
 
 One row a curve, in the order of the input; positions along dimensions if it is arrays. Where no
 fit took place numbers are NaN, never zero.
@@ -42,7 +42,7 @@ class ResultColumn:
     """
 
     name: str
-    type: Literal["id", "cov", "double", "int8", "uint8", "int32"]
+    type: Literal["id", "cov", "double", "bool", "int8", "uint8", "int32"]
     description: str
 
     def named(self, params: Sequence[str], derived: Sequence[str] = ()) -> list[str]:
@@ -73,6 +73,7 @@ RESULT_COLUMNS = (
     ResultColumn("cov", "cov", "Covariance of the parameters, n * n row by row, in their order."),
     ResultColumn("status", "int8", "How the fit ended; 1 to 4: converged."),
     ResultColumn("flags", "uint8", "Bits that qualify the fit."),
+    ResultColumn("compiled", "bool", "Whether the compiled engine ended the fit; else the other."),
     ResultColumn("nfev", "int32", "Evaluations of the model."),
     ResultColumn("n_points", "int32", "Points that were used."),
     ResultColumn("cost", "double", "Half the sum of squares of the (weighted) residuals."),

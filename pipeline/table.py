@@ -83,6 +83,7 @@ def result_rows(
     counts = [
         fit.status.astype(np.int8, copy=False),
         fit.flags.astype(np.uint8, copy=False),
+        fit.compiled,
         fit.nfev.astype(np.int32, copy=False),
         fit.n_points.astype(np.int32, copy=False),
     ]

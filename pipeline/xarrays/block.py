@@ -121,7 +121,7 @@ def _as_map(column: pa.Array, shape: tuple[int, ...]) -> Numbers:
     if pa.types.is_fixed_size_list(column.type):
         side = round(column.type.list_size**0.5)
         return np.asarray(column.flatten().to_numpy()).reshape((*shape, side, side))
-    return np.asarray(column.to_numpy()).reshape(shape)
+    return np.asarray(column.to_numpy(zero_copy_only=False)).reshape(shape)  # of bits: a copy
 
 
 def fit_packed(payload: bytes, *arrays: Numbers) -> tuple[Numbers, ...]:

@@ -73,7 +73,7 @@ class DatasetTests:
             assert np.array_equal(found[name], wanted.params[:, j])
             assert np.array_equal(found[f"{name}_stderr"], wanted.stderr[:, j])
         assert np.array_equal(found["cov"].combine_chunks().flatten(), wanted.cov.reshape(-1))
-        for name in ("status", "flags", "nfev", "n_points", "cost", "redchi"):
+        for name in ("status", "flags", "compiled", "nfev", "n_points", "cost", "redchi"):
             assert np.array_equal(found[name], getattr(wanted, name))
 
     def test_sigma_start_values_and_constants_come_with_the_curves(

@@ -293,7 +293,7 @@ def test_the_schema_tells_how_to_read_the_result(
     schema = read_result(tmp_path / "out").schema
     assert schema.names == [
         *["curve_id", "a", "b", "c", "a_stderr", "b_stderr", "c_stderr", "cov"],
-        *["status", "flags", "nfev", "n_points", "cost", "redchi"],
+        *["status", "flags", "compiled", "nfev", "n_points", "cost", "redchi"],
     ]
     assert schema.field("cov").type == pa.list_(pa.float64(), 9)
     assert [str(schema.field(n).type) for n in ("status", "flags", "nfev", "n_points")] == [

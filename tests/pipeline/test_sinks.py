@@ -143,7 +143,7 @@ class SinkTests:
         wanted = fit_curves(lambda x, a, b, c: a * np.exp(-b * x) + c, X, values, p0=[1.0, 1, 1])
         assert found.column_names == [
             *["curve_id", "row_index", "col_index", "a", "b", "c"],
-            *["a_stderr", "b_stderr", "c_stderr", "cov", "status", "flags", "nfev"],
+            *["a_stderr", "b_stderr", "c_stderr", "cov", "status", "flags", "compiled", "nfev"],
             *["n_points", "cost", "redchi"],
         ]
         assert found["curve_id"].to_pylist() == list(range(600))
@@ -153,7 +153,7 @@ class SinkTests:
             assert np.array_equal(found[name], wanted.params[:, j])
             assert np.array_equal(found[f"{name}_stderr"], wanted.stderr[:, j])
         assert np.array_equal(found["cov"].combine_chunks().flatten(), wanted.cov.reshape(-1))
-        for name in ("status", "flags", "nfev", "n_points", "cost", "redchi"):
+        for name in ("status", "flags", "compiled", "nfev", "n_points", "cost", "redchi"):
             assert np.array_equal(found[name], getattr(wanted, name))
 
     def test_it_tells_what_it_holds(self, job: Any, client: Any, out: Place) -> None:
@@ -308,7 +308,7 @@ class TestZarrMaps(SinkTests):
 
     def files(self, sink: Sink, index: int) -> list[Place]:
         place = f"{index // 3}/{index % 3}"
-        names = [*"abc", *(f"{p}_stderr" for p in "abc"), "status", "flags", "nfev"]
+        names = [*"abc", *(f"{p}_stderr" for p in "abc"), "status", "flags", "compiled", "nfev"]
         plain = [sink.path / n / "c" / place for n in [*names, "n_points", "cost", "redchi"]]
         return [*plain, sink.path / "cov" / "c" / place / "0" / "0"]
 
@@ -347,7 +347,7 @@ class TestZarrMaps(SinkTests):
         root = zarr.open_group(as_store(out), mode="r")
         sink = open_sink(out)
         chunks = [p for k in range(6) for p in self.files(sink, k)]
-        assert len(set(chunks)) == len(chunks) == 6 * 13
+        assert len(set(chunks)) == len(chunks) == 6 * 14
         assert all(path.is_file() for path in chunks)
         assert root["a"].chunks == (10, 10)  # type: ignore[union-attr]
         stored = {name for name in names_below(out) if "/c/" in name}

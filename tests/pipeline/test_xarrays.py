@@ -20,7 +20,19 @@ ROWS, COLS = 20, 30
 T = np.linspace(0.0, 4.0, 16)
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
 FORMULA = "a*exp(-b*x) + c"
-NAMES = ["a", "b", "c", "a_stderr", "b_stderr", "c_stderr", "cov", "status", "flags", "nfev"]
+NAMES = [
+    "a",
+    "b",
+    "c",
+    "a_stderr",
+    "b_stderr",
+    "c_stderr",
+    "cov",
+    "status",
+    "flags",
+    "compiled",
+    "nfev",
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +68,7 @@ def same(found: Any, fit: Any) -> None:
         )
     n = len(fit.model.params)
     assert np.array_equal(found["cov"], fit.cov.reshape(*shape, n, n), equal_nan=True)
-    for name in ("status", "flags", "nfev", "n_points", "cost", "redchi"):
+    for name in ("status", "flags", "compiled", "nfev", "n_points", "cost", "redchi"):
         wanted = getattr(fit, name)
         assert found[name].dtype == wanted.dtype
         assert np.array_equal(found[name], wanted.reshape(shape), equal_nan=True)
