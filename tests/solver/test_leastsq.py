@@ -82,7 +82,7 @@ def assert_same_as_scipy(func: Callable[..., Any], x0: Any, **options: Any) -> N
         {"maxfev": 5, "Dfun": decay_jac},
         {"maxfev": -1},
     ],
-    ids=str,
+    ids=" ".join,  # the names of the options
 )
 def test_returns_what_scipy_returns(options: dict[str, Any]) -> None:
     assert_same_as_scipy(decay, START, **options)
