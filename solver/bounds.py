@@ -6,8 +6,11 @@ other parameters' step is solved again with these displacements given:
 
     minimise ‖f + J_held d + J_free p‖  within the trust region,
 
-until the whole step lies inside. MPFIT scales the whole step down instead; then a parameter close
-to its bound makes the steps of all others tiny, which ``xtol`` and ``ftol`` take for convergence.
+until the whole step lies inside. Where the stopped parameters leave the others too little of the
+radius, the whole may lead uphill (one step in a thousand of random problems): it promises no
+reduction, is refused, and a smaller radius follows. MPFIT scales the whole step down instead; then
+a parameter close to its bound makes the steps of all others tiny, which ``xtol`` and ``ftol`` take
+for convergence.
 
 Source of the rule: C. B. Markwardt, Non-linear least squares fitting in IDL with MPFIT, ASP Conf.
 Ser. 411 (2009).
