@@ -30,6 +30,8 @@ from .lanes import DOUBLE, INT64, Lanes, Vec
 
 GROUP = 8
 """Points that follow from one."""
+LEAST_POINTS = 2 * GROUP
+"""Shorter curves gain nothing: what is made before the loops costs as much."""
 
 STRAY = 16 * float(np.finfo(np.float64).eps)
 """How far from its place a point may lie, as a share of the range: what rounding does."""
@@ -38,11 +40,11 @@ _SINES = frozenset({"sin", "cos"})
 
 
 def is_even(x: Floats) -> bool:
-    """Return whether finite points, (n_points,), lie i steps from the first, up to rounding."""
-    if x.size == 0 or not np.isfinite(x).all():
+    """Return whether points, (n_points,), are enough and lie i steps from the first."""
+    if x.size < LEAST_POINTS or not np.isfinite(x).all():
         return False
     width = x[-1] - x[0]
-    step = width / max(x.size - 1, 1)
+    step = width / (x.size - 1)
     return bool(np.abs((x - x[0]) - np.arange(x.size) * step).max() <= STRAY * np.abs(width))
 
 

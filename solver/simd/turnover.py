@@ -5,7 +5,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .evenly import STRAY
+from .evenly import LEAST_POINTS, STRAY
 from .lanes import DOUBLE, INT64, Lanes
 from .slots import INT32, Arguments, Slots
 from .specification import Argument, Specification
@@ -141,7 +141,7 @@ class Turnover:
         builder, spec = self._builder, self._spec
         last = builder.sub(length, INT64(1))
         steps = builder.select(builder.icmp_signed(">", last, INT64(1)), last, INT64(1))
-        even: Any = ir.Constant(ir.IntType(1), 1)
+        even = builder.icmp_signed(">=", length, INT64(LEAST_POINTS))
         own = iter(spec.single[1 + spec.weighted :])
         for k, (shared, looked_at) in enumerate(zip(spec.shared, spec.even, strict=True)):
             kind = DOUBLE if shared or not next(own) else FLOAT

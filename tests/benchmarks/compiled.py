@@ -1,6 +1,6 @@
 """The compiled engine beside a loop over SciPy's leastsq with Dfun, on one core, in one run.
 
-python -m tests.benchmarks.compiled [--curves N] [--loop N] [--rounds N] [NAME ...]
+python -m tests.benchmarks.compiled [--curves N] [--loop N] [--rounds N] [--uneven] [NAME ...]
 
 Every figure is processor time of one thread, the best of several rounds that take turns, so that a
 busy machine slows all alike; only "threads" is by the clock. "kernel" is the fit alone, without
@@ -9,12 +9,14 @@ over one. "minimum" is the share of curves whose sum of squares is at most 1e-6 
 SciPy's, and "silent" counts those above it that claim success. "ns point" and "ns tick" are what an
 evaluation of the model and its derivatives costs a point and curve, and what an iteration costs a
 curve besides: a line through fits of the whole curves and of their first halves that end at once.
+With --uneven points are moved by a millionth of the range: none follows from its neighbour.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -109,9 +111,16 @@ def threads_gain(case: Case) -> float:
     return float(np.median(gains))
 
 
-def measure(name: str, n_curves: int, n_loop: int, rounds: int) -> None:
+def moved(load: Workload) -> Workload:
+    """Return a workload whose points lie a little off their even places."""
+    rng = np.random.default_rng(1)
+    off = [x + 1e-6 * np.ptp(x) * rng.uniform(size=x.shape) for x in load.predictors]
+    return replace(load, x=tuple(off) if isinstance(load.x, tuple) else off[0])
+
+
+def measure(name: str, n_curves: int, n_loop: int, rounds: int, *, uneven: bool) -> None:
     """Print one line of the table."""
-    case = Case(PEERS[name], n_curves)
+    case = Case(moved(PEERS[name]) if uneven else PEERS[name], n_curves)
     few = case.y[:n_loop]
     case.fit()
     width = case.y.shape[1]
@@ -151,6 +160,7 @@ def main() -> None:
     parser.add_argument("--curves", type=int, default=40_000)
     parser.add_argument("--loop", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--uneven", action="store_true")
     options = parser.parse_args()
     print(f"{host().name}; thousands of fits a second, one core; ratios to leastsq with Dfun")
     print(
@@ -159,7 +169,7 @@ def main() -> None:
         f"{'nfev':>6s} {'ns point':>9s} {'ns tick':>8s}"
     )
     for name in options.names or PEERS:
-        measure(name, options.curves, options.loop, options.rounds)
+        measure(name, options.curves, options.loop, options.rounds, uneven=options.uneven)
 
 
 if __name__ == "__main__":
