@@ -25,7 +25,7 @@ demo: $(VENV)/.installed
 	$(BIN)/manyfit show demo/fits --truth demo/data
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
