@@ -104,9 +104,10 @@ class _Part:
         """Emit the loops; return the lower triangle of JᵀJ by rows, Jᵀr and rᵀr."""
         even = self._data.even
         names = self._sums.predictors
-        steady = [name for name, step in zip(names, self._data.steps, strict=True) if step]
+        steps = zip(names, self._data.steps, strict=True)
+        regular = [name for name, step in steps if step is not None]
         roots = (self._sums.root, *self._sums.columns)
-        if not gains(roots, steady, names):
+        if not gains(roots, regular, names):
             return self._assembled(self._loops(evenly=False))
         if even is None:
             return self._assembled(self._loops(evenly=True))
