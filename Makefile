@@ -25,7 +25,7 @@ demo: $(VENV)/.installed
 	$(BIN)/manyfit show demo/fits --truth demo/data
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -229,8 +229,10 @@ def finish(
     cov, stderr = (np.empty((count, n, n)), np.empty((count, n))) if room is None else room
     pivot, suspicious = np.empty(count), np.zeros(count)
     if count:
-        on_bound = np.zeros((count, n)) if held is None else held.astype(np.float64)
-        code = _compiled(("finish", n, machine.name), lambda: finish_text(n, machine), machine)
+        bounded = held is not None
+        on_bound = np.empty(0) if held is None else held.astype(np.float64)
+        key = ("finish", n, bounded, machine.name)
+        code = _compiled(key, lambda: finish_text(n, machine, bounded=bounded), machine)
         given = [normal, on_bound, scale, data, params, cov, stderr, pivot, suspicious]
         call = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * len(given))
         given[:5] = [np.ascontiguousarray(a, dtype=np.float64) for a in given[:5]]

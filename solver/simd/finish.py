@@ -25,26 +25,27 @@ from .step import Decomposition, decomposed
 ARRAYS = ("normal", "held", "scale", "data", "params", "cov", "stderr", "pivot", "suspicious")
 
 
-def finish_text(n: int, machine: Machine) -> str:
+def finish_text(n: int, machine: Machine, *, bounded: bool) -> str:
     """Return a module whose ``finish(count, *ARRAYS)`` makes covariances.
 
     All arrays are float64 and C-contiguous, a row a curve: `normal` n(n+1)/2, the lower triangle of
-    JᵀJ by rows; `held` n, not 0 for parameters on a bound; `scale` and `data` 1, what (JᵀJ)⁻¹ is
-    multiplied with and the sum of squares of the data; `params` n. Written are `cov` n*n, `stderr`
-    n, `pivot` 1, and `suspicious` 1, not 0 where a standard error is large beside its parameter.
+    JᵀJ by rows; `held` n, not 0 for parameters on a bound, read if `bounded`; `scale` and `data` 1,
+    what (JᵀJ)⁻¹ is multiplied with and the sum of squares of the data; `params` n. Written are
+    `cov` n*n, `stderr` n, `pivot` 1, and `suspicious` 1, not 0 where a standard error is large
+    beside its parameter.
     """
     module = ir.Module("manyfit")
     kind = ir.FunctionType(ir.VoidType(), [INT64, *[DOUBLE.as_pointer()] * len(ARRAYS)])
     function = ir.Function(module, kind, "finish")
-    _Finish(n, machine, function).emit()
+    _Finish(n, machine, function, bounded=bounded).emit()
     return str(module)
 
 
 class _Finish:
     """Emits the function: a register of curves at a time, the last ones with spare lanes."""
 
-    def __init__(self, n: int, machine: Machine, function: Any) -> None:
-        self._n = n
+    def __init__(self, n: int, machine: Machine, function: Any, *, bounded: bool) -> None:
+        self._n, self._bounded = n, bounded
         self._count, *arrays = function.args
         self._arrays = dict(zip(ARRAYS, arrays, strict=True))
         self._builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -80,7 +81,9 @@ class _Finish:
         lanes, n = self._lanes, self._n
         places = [(i, j) for i in range(n) for j in range(i + 1)]
         A = dict(zip(places, self._get("normal", len(places)), strict=True))
-        held = [value != 0.0 for value in self._get("held", n)]
+        held = [lanes.real(0.0) != 0.0] * n
+        if self._bounded:
+            held = [value != 0.0 for value in self._get("held", n)]
         pivot, inverse = self._inverse(A, held)
         self._put("pivot", [pivot])
 
