@@ -5,6 +5,8 @@ for new ones: ``pytest --hypothesis-profile search``.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from itertools import count
 
@@ -17,6 +19,10 @@ from tests.object_stores import BUCKET, environment, free_port, moto_server
 settings.register_profile("manyfit", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("manyfit")
+
+if threading.current_thread() is threading.main_thread():
+    # A shell has Ctrl-C ignored by what it starts in the background, and so by runs of these tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
