@@ -182,8 +182,14 @@ def _bind_predictors(
     return sources
 
 
-def _given_predictors(model: Model, x: Any, layout: Layout, schema: pa.Schema) -> dict[str, Points]:
-    """Return what was given, or found by name, for each predictor."""
+def predictors_given(model: Model, x: Any, kind: str) -> dict[str, Any]:
+    """Return what was given for each predictor, each of it of some `kind`.
+
+    Raises
+    ------
+    DatasetError
+        When it is not one for each.
+    """
     predictors = model.predictors
     if isinstance(x, Mapping):
         if set(x) != set(predictors):
@@ -191,13 +197,19 @@ def _given_predictors(model: Model, x: Any, layout: Layout, schema: pa.Schema) -
                 f"model {model.name!r} has the predictors {predictors}, but x names {tuple(x)}"
             )
         return {name: x[name] for name in predictors}
+    if len(predictors) > 1:
+        raise DatasetError(
+            f"model {model.name!r} has {len(predictors)} predictors: give x as a mapping "
+            f"{{predictor: {kind}}} for {predictors}"
+        )
+    return {predictors[0]: x}
+
+
+def _given_predictors(model: Model, x: Any, layout: Layout, schema: pa.Schema) -> dict[str, Points]:
+    """Return what was given, or found by name, for each predictor."""
+    predictors = model.predictors
     if x is not None:
-        if len(predictors) > 1:
-            raise DatasetError(
-                f"model {model.name!r} has {len(predictors)} predictors: give x as a mapping "
-                f"{{predictor: column or numbers}} for {predictors}"
-            )
-        return {predictors[0]: x}
+        return predictors_given(model, x, "column or numbers")
     free = [n for n in schema.names if n not in layout.y and n != layout.curve_id]
     if len(predictors) == 1 and "x" in free:
         return {predictors[0]: "x"}

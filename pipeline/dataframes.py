@@ -5,10 +5,8 @@ does. Long rows are taken only if the curve id is the index and the divisions ar
 vouches for it, and each task looks whether its last curve is one that begins the next partition.
 """
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +19,7 @@ from .errors import DatasetError
 from .identity import bounds_of, plain
 from .layout import Layout, column_type, find_layout
 from .nested import nested_fields
-from .packing import packed
+from .packing import packed, unpacked
 from .scan import checked_runs
 from .schema import describe, describe_model, result_schema
 from .streams import kind_of, seen, seen_schema, sized
@@ -237,12 +235,5 @@ def _check_divisions(frame: Any, layout: Layout) -> None:
 
 def _fit_packed(partition: Any, payload: bytes) -> Any:
     """Fit a partition, of work that was pickled by `packed`; what Dask calls."""
-    return _unpacked(payload).fit(partition)
-
-
-@lru_cache(maxsize=8)
-def _unpacked(payload: bytes) -> PartitionFit:
-    """Unpickle once a process, so that what the solver keeps by model is kept."""
-    work = pickle.loads(payload)  # noqa: S301 - our own, of the process that made the graph
-    assert isinstance(work, PartitionFit)
-    return work
+    work: PartitionFit = unpacked(payload)
+    return work.fit(partition)

@@ -5,10 +5,12 @@ from a module that is not installed: a ``models.py`` beside the script is not to
 worker that runs elsewhere.
 """
 
+import pickle
 import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +39,12 @@ def packed(task: Any, model: Model) -> bytes:
             f"model {model.name!r} cannot be sent to workers: {error}. Its function must not refer "
             "to open files, locks or other things that belong to one process"
         ) from error
+
+
+@lru_cache(maxsize=8)
+def unpacked(payload: bytes) -> Any:
+    """Unpickle what `packed` made, once a process: what the solver keeps by model is kept."""
+    return pickle.loads(payload)  # noqa: S301 - our own, of the process that planned the work
 
 
 @contextmanager

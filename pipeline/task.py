@@ -1,10 +1,8 @@
 """One partition: read, fit, write, commit. What a worker runs, and all that travels to it."""
 
-import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +17,7 @@ from .curves import Curves
 from .files import File
 from .ledger import Record
 from .lists import list_curves
+from .packing import unpacked
 from .places import Place, written_whole
 from .plan import Partition
 from .reading import BATCH_BYTES, read_rows
@@ -213,12 +212,5 @@ def _writing(schema: pa.Schema) -> dict[str, Any]:
 
 def run_partition(payload: bytes, given: Assignment) -> Record:
     """Run one task of the job that was pickled by `packed`; what Dask calls on a worker."""
-    return _unpacked(payload).run(given)
-
-
-@lru_cache(maxsize=8)
-def _unpacked(payload: bytes) -> Task:
-    """Unpickle once a process, so that what the solver keeps by model is kept."""
-    task = pickle.loads(payload)  # noqa: S301 - our own, from the run that planned the partition
-    assert isinstance(task, Task)
-    return task
+    work: Task = unpacked(payload)
+    return work.run(given)

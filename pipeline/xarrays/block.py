@@ -1,9 +1,7 @@
 """One block of arrays -> blocks of maps: curves become rows of results, and these maps again."""
 
-import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -14,6 +12,7 @@ import pyarrow as pa
 from ...solver.model import Model
 from ...solver.options import FitOptions
 from ..curves import Curves, one_row
+from ..packing import unpacked
 from ..reading import BATCH_BYTES
 from ..table import fit_rows
 from .inputs import OF_POINTS, Place
@@ -126,12 +125,5 @@ def _as_map(column: pa.Array, shape: tuple[int, ...]) -> Numbers:
 
 def fit_packed(payload: bytes, *arrays: Numbers) -> tuple[Numbers, ...]:
     """Fit a block, of work that was pickled by `packed`; what Dask calls."""
-    return _unpacked(payload).fit(*arrays)
-
-
-@lru_cache(maxsize=8)
-def _unpacked(payload: bytes) -> Block:
-    """Unpickle once a process, so that what the solver keeps by model is kept."""
-    block = pickle.loads(payload)  # noqa: S301 - our own, of the process that made the graph
-    assert isinstance(block, Block)
-    return block
+    work: Block = unpacked(payload)
+    return work.fit(*arrays)

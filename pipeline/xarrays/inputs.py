@@ -9,7 +9,7 @@ import xarray as xr
 
 from ...solver.model import Model
 from ...solver.options import FitOptions, index_of
-from ..binding import check_fixed, check_inside, shared_start
+from ..binding import check_fixed, check_inside, predictors_given, shared_start
 from ..errors import DatasetError
 from .frame import Frame, check_numbers, numbers_of
 
@@ -116,19 +116,8 @@ def _add_start(found: Inputs, frame: Frame, model: Model, options: FitOptions, p
 def _predictors(frame: Frame, model: Model, along: Sequence[Hashable], x: Any) -> Mapping[str, Any]:
     """Return what was given for each predictor, else what is found by name or by dimension."""
     names = model.predictors
-    if isinstance(x, Mapping):
-        if set(x) != set(names):
-            raise DatasetError(
-                f"model {model.name!r} has the predictors {names}, but x names {tuple(x)}"
-            )
-        return {name: x[name] for name in names}
     if x is not None:
-        if len(names) > 1:
-            raise DatasetError(
-                f"model {model.name!r} has {len(names)} predictors: give x as a mapping "
-                f"{{predictor: array or name}} for {names}"
-            )
-        return {names[0]: x}
+        return predictors_given(model, x, "array or name")
     runs = [n for n in names if n in frame.named and set(frame.named[n].dims) & set(frame.fit)]
     if len(runs) == len(names):
         return {name: name for name in names}

@@ -15,9 +15,9 @@ of a group are taken at a time. Where a rising one would overflow at most seven 
 curve's end its last values are NaN, and the step that led there is refused.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -27,6 +27,9 @@ from ..graph.derivatives import derivative
 from ..graph.nodes import Node, ordered
 from .elementary import ELEMENTARY, exponential, sincos
 from .lanes import DOUBLE, INT64, Lanes, Vec
+
+Slopes: TypeAlias = Mapping[str, Node]
+"""The derivative of a function's argument by each predictor that it depends on."""
 
 GROUP = 8
 """Points that follow from one."""
@@ -48,7 +51,7 @@ def is_even(x: Floats) -> bool:
     return bool(np.abs((x - x[0]) - np.arange(x.size) * step).max() <= STRAY * np.abs(width))
 
 
-def slopes(node: Node, predictors: Iterable[str]) -> dict[str, Node]:
+def slopes(node: Node, predictors: Iterable[str]) -> Slopes:
     """Return the derivatives of a function's argument by the predictors that it depends on.
 
     None at all where the node is no exponential or sine, or its argument is not linear in them.
@@ -62,14 +65,10 @@ def slopes(node: Node, predictors: Iterable[str]) -> dict[str, Node]:
     return {name: s for name, s in found.items() if not (s.op == "number" and s.value == 0)}
 
 
-def gains(roots: Iterable[Node], even: Iterable[str], predictors: Iterable[str]) -> bool:
-    """Return whether some value of a model can be had from its neighbour's."""
-    names, steady = tuple(predictors), set(even)
-    for node in ordered(roots):
-        found = slopes(node, names)
-        if found and set(found) <= steady:
-            return True
-    return False
+def linear_functions(roots: Iterable[Node], predictors: Sequence[str]) -> dict[Node, Slopes]:
+    """Return the exponentials and sines whose arguments are linear, with their slopes."""
+    found = ((node, slopes(node, predictors)) for node in ordered(roots))
+    return {node: by_predictor for node, by_predictor in found if by_predictor}
 
 
 class Table:
@@ -99,10 +98,10 @@ class Strides:
 
     Attributes
     ----------
-    predictors
-        The names of all predictors.
+    functions
+        Those whose arguments run evenly, with their slopes.
     steps
-        The step of each that is even.
+        The step of each predictor that is even.
     value
         Gives the value of a node at the first point of the group.
     tables
@@ -113,17 +112,12 @@ class Strides:
         The place of the first of them in its group, a scalar; None where they are the group.
     """
 
-    predictors: tuple[str, ...]
+    functions: Mapping[Node, Slopes]
     steps: Mapping[str, Vec]
     value: Callable[[Node], Vec]
     tables: dict[Node, tuple[Table, ...]]
     together: int
     place: Any = None
-
-    def serve(self, node: Node) -> bool:
-        """Return whether a node is a function whose argument runs evenly."""
-        found = slopes(node, self.predictors)
-        return bool(found) and set(found) <= set(self.steps)
 
     def exponentials(self, lanes: Lanes, node: Node) -> list[Vec]:
         """Emit an exponential at the points, a vector each."""
@@ -150,7 +144,7 @@ class Strides:
         """Emit sine and cosine of a node's argument at the points."""
         key = Node("sin", node.args)
         if key not in self.tables:
-            self.tables[key] = self._turns(key)
+            self.tables[key] = self._turns(node)
         turns = self.tables[key]
         first = sincos(lanes, Vec(lanes, self.value(node.args[0]).ir))
         return [
@@ -172,7 +166,7 @@ class Strides:
 
     def _rise(self, node: Node) -> Vec:
         """Return the rise of a function's argument from one point to the next."""
-        found = slopes(node, self.predictors)
+        found = self.functions[node]
         (rise, *more) = (
             Vec(step.lanes, self.value(found[name]).ir) * step
             for name, step in self.steps.items()

@@ -143,7 +143,7 @@ class Expressions:
             return self._leaf(node)
         if node.varies and node.op in {"add", "subtract"}:
             return self._sum(node)
-        if self._strides is not None and self._strides.serve(node):
+        if self._strides is not None and node in self._strides.functions:
             return self._along(node, self._strides)
         return self._elementary(node, lanes)
 

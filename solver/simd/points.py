@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from ..graph.nodes import Node
-from .evenly import GROUP, Strides, Table, gains
+from .evenly import GROUP, Slopes, Strides, Table
 from .expressions import Expressions
 from .factors import Factors
 from .lanes import DOUBLE, INT64, Lanes, Vec
@@ -91,6 +91,19 @@ def normal_equations(lanes: Lanes, sums: Sums, leaf: Callable[[Node], Vec], data
     return Normal(A, joined[len(places) : -1], joined[-1])
 
 
+def _even_functions(sums: Sums, data: Data) -> dict[Node, Slopes]:
+    """Return the functions that can be had along the points, for what may lie evenly."""
+    steps = zip(sums.predictors, data.steps, strict=True)
+    even = {name for name, step in steps if step is not None}
+    return {node: s for node, s in sums.linear_functions.items() if set(s) <= even}
+
+
+def _part(whole: Lanes, value: Vec, first: int) -> Vec:
+    """Return the lanes of a register from `first` on."""
+    size = whole.machine.register
+    return whole.split(value, size)[first // size]
+
+
 class _Part:
     """Emits the loops for as many lanes as a register holds."""
 
@@ -103,16 +116,12 @@ class _Part:
     def emit(self) -> list[Vec]:
         """Emit the loops; return the lower triangle of JᵀJ by rows, Jᵀr and rᵀr."""
         even = self._data.even
-        names = self._sums.predictors
-        steps = zip(names, self._data.steps, strict=True)
-        regular = [name for name, step in steps if step is not None]
-        roots = (self._sums.root, *self._sums.columns)
-        if not gains(roots, regular, names):
+        if not _even_functions(self._sums, self._data):
             return self._assembled(self._loops(evenly=False))
         if even is None:
             return self._assembled(self._loops(evenly=True))
         lanes = self._lanes
-        along = self._part(even)
+        along = _part(self._whole, even, self._first)
         zeros = [lanes.real(0.0)] * self._sums.count
         some = lanes.when(along, zeros, lambda _: self._loops(evenly=True))
         others = lanes.when(~along, zeros, lambda _: self._loops(evenly=False))
@@ -164,19 +173,14 @@ class _Part:
         if lengths is None:
             number = self._whole.builder.sitofp(self._data.length, DOUBLE)
             return self._lanes.spread(number)
-        return self._part(lengths)
-
-    def _part(self, value: Vec) -> Vec:
-        """Return the lanes of this part."""
-        size = self._lanes.width
-        return self._whole.split(value, size)[self._first // size]
+        return _part(self._whole, lengths, self._first)
 
     def _coefficients(self) -> list[Vec]:
         """Return the steady factors of the columns."""
         sums, lanes = self._sums, self._lanes
 
         def leaf(node: Node) -> Vec:
-            return self._part(self._leaf(node))
+            return _part(self._whole, self._leaf(node), self._first)
 
         values = Expressions(lanes, lanes, leaf, sums.factoring, (sums.root, *sums.columns))
         return [values.coefficient(factors.steady) for factors in sums.factors]
@@ -241,7 +245,9 @@ class _Loop:
         """Return what emits functions along the points."""
         sums, one, inside = self._sums, self._one, self._inside_one()
         steps = zip(sums.predictors, self._data.steps, strict=True)
-        known = {name: self._part(step) for name, step in steps if step is not None}
+        known = {
+            name: _part(self._whole, step, self._first) for name, step in steps if step is not None
+        }
         place, first = None, self._i
         if self._together != GROUP:
             builder = self._inside.builder
@@ -251,11 +257,12 @@ class _Loop:
         def leaf(node: Node) -> Vec:
             if node.op == "predictor":
                 return self._predictor(node.name, inside, [first])
-            return self._part(self._leaf_of_lanes(node))
+            return _part(self._whole, self._leaf_of_lanes(node), self._first)
 
         roots = (sums.root, *sums.columns)
         values = Expressions(one, inside, leaf, sums.factoring, roots)
-        return Strides(sums.predictors, known, values.value, tables, self._together, place)
+        functions = _even_functions(sums, self._data)
+        return Strides(functions, known, values.value, tables, self._together, place)
 
     def _inside_one(self) -> Lanes:
         return self._inside.narrowed(self._one.width)
@@ -356,11 +363,6 @@ class _Loop:
         """The points that are taken at a time."""
         return [self._inside.builder.add(self._i, INT64(u)) for u in range(self._together)]
 
-    def _part(self, value: Vec) -> Vec:
-        """Return the lanes of this part."""
-        size = self._one.width
-        return self._whole.split(value, size)[self._first // size]
-
     def _repeated(self, value: Vec) -> Vec:
         """Return the lanes of this part, once for each point."""
-        return self._before.joined([self._part(value)] * self._together)
+        return self._before.joined([_part(self._whole, value, self._first)] * self._together)

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from ..graph.graph import Graph
 from ..graph.nodes import Node
+from .evenly import Slopes, linear_functions
 from .factors import Factoring, Factors
 
 
@@ -64,6 +65,11 @@ class Sums:
             for right in self.cores[: i + 1]:
                 pairs.setdefault(left * right, (left, right))
         return pairs
+
+    @cached_property
+    def linear_functions(self) -> dict[Node, Slopes]:
+        """The exponentials and sines whose arguments are linear in the predictors."""
+        return linear_functions((self.root, *self.columns), self.predictors)
 
     @property
     def count(self) -> int:

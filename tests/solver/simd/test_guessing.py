@@ -14,6 +14,7 @@ from manyfit.solver.simd.engine import Points
 from manyfit.solver.simd.machine import Machine, host, machines
 from manyfit.solver.simd.starting import guesses
 from manyfit.solver.status import Status
+from tests.solver.simd.guessing_points import points_left, points_of
 from tests.solver.simulated import NONLINEAR, SPECS, sample
 
 MADE = [*NONLINEAR, "polynomial:0", "polynomial:4"]
@@ -41,32 +42,16 @@ def compiled(
     machine: Machine | None = None,
 ) -> Floats:
     """Guess curves that lie in a matrix, x shared or their own."""
-    n_curves, n_points = y.shape
-    points = Points(
-        y=np.ascontiguousarray(y).reshape(-1),
-        start=np.arange(n_curves) * n_points,
-        length=np.full(n_curves, n_points),
-        predictors=(np.ascontiguousarray(x).reshape(-1),),
-        shared=(x.ndim == 1,),
-    )
-    chosen = np.arange(n_curves) if rows is None else np.asarray(rows, dtype=np.intp)
-    return guesses(recipe(spec), points, chosen, machine or host())
+    chosen = np.arange(len(y)) if rows is None else np.asarray(rows, dtype=np.intp)
+    return guesses(recipe(spec), points_of(x, y), chosen, machine or host())
 
 
 def ragged(
     spec: str, x: npt.NDArray[Any], y: npt.NDArray[Any], valid: Bools, rows: Any = None
 ) -> Floats:
     """Guess curves of which some points are left out, one behind the other."""
-    length = valid.sum(axis=1)
-    points = Points(
-        y=y[valid],
-        start=np.cumsum(length) - length,
-        length=length,
-        predictors=(np.broadcast_to(x, y.shape)[valid],),
-        shared=(False,),
-    )
     chosen = np.arange(len(y)) if rows is None else np.asarray(rows, dtype=np.intp)
-    return guesses(recipe(spec), points, chosen, host())
+    return guesses(recipe(spec), points_left(x, y, valid), chosen, host())
 
 
 def apart(spec: str, x: Floats, y: Floats, one: Floats, other: Floats) -> Floats:

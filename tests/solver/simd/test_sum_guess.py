@@ -11,10 +11,10 @@ from manyfit.solver.arrays import Bools, Floats
 from manyfit.solver.library import gaussian
 from manyfit.solver.library.composed import composed
 from manyfit.solver.library.recipe import Recipe
-from manyfit.solver.simd.engine import Points
 from manyfit.solver.simd.machine import Machine, host, machines
 from manyfit.solver.simd.starting import guesses
 from manyfit.solver.status import Status
+from tests.solver.simd.guessing_points import points_left, points_of
 from tests.solver.simulated_sums import SUMS, sample_sum
 
 SOME = ["two peaks on a line", "two exponentials", "step and peak", "wave on a line"]
@@ -28,31 +28,15 @@ def compiled(
     machine: Machine | None = None,
 ) -> Floats:
     """Guess curves that lie in a matrix, x shared or their own."""
-    n_curves, n_points = y.shape
-    points = Points(
-        y=np.ascontiguousarray(y).reshape(-1),
-        start=np.arange(n_curves) * n_points,
-        length=np.full(n_curves, n_points),
-        predictors=(np.ascontiguousarray(x).reshape(-1),),
-        shared=(x.ndim == 1,),
-    )
-    chosen = np.arange(n_curves) if rows is None else np.asarray(rows, dtype=np.intp)
+    chosen = np.arange(len(y)) if rows is None else np.asarray(rows, dtype=np.intp)
     assert isinstance(model.guess, Recipe)
-    return guesses(model.guess, points, chosen, machine or host())
+    return guesses(model.guess, points_of(x, y), chosen, machine or host())
 
 
 def ragged(model: Model, x: Floats, y: Floats, valid: Bools) -> Floats:
     """Guess curves of which some points are left out, one behind the other."""
-    length = valid.sum(axis=1)
-    points = Points(
-        y=y[valid],
-        start=np.cumsum(length) - length,
-        length=length,
-        predictors=(np.broadcast_to(x, y.shape)[valid],),
-        shared=(False,),
-    )
     assert isinstance(model.guess, Recipe)
-    return guesses(model.guess, points, np.arange(len(y)), host())
+    return guesses(model.guess, points_left(x, y, valid), np.arange(len(y)), host())
 
 
 def close(one: Floats, other: Floats) -> Bools:
