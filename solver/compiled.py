@@ -45,7 +45,7 @@ _MOST_POINTS = 1 << 16
 """Longer curves are left to the reference engine: a kernel holds one in each lane."""
 _MOST_PARAMS = 24
 """With engine="auto" models with more to fit are left to the reference engine: compiling takes time
-by the square of the parameters, 0.6 s at 8, 1.6 s at 16, 4.4 s at 24."""
+by the square of the parameters, 0.6 s at 8, 2 s at 16, 4.4 s at 24."""
 _AT_ONCE = Rules(Tolerances(ftol=0.0, xtol=0.0, gtol=1e150, maxfev=1))
 """Every curve ends where it starts: the kernel only evaluates the sum of squares."""
 
