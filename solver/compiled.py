@@ -90,18 +90,20 @@ class Compiled:
         points, clean = _as_they_lie(curves)
         takes = (curves.length <= _MOST_POINTS) & (curves.length >= self.prepared.free.size)
         rows = np.flatnonzero(clean & takes & (curves.length > 0))
-        lengths = curves.length[rows]
+        at = place_of(rows)
+        lengths = curves.length[at]
+        self.fit.n_points[at] = lengths
+        self.fit.dof[at] = lengths - self.prepared.free.size
         ragged = bool((lengths != lengths[:1]).any())
         if ragged:
             rows = rows[np.argsort(lengths, kind="stable")]
-        self.fit.n_points[rows] = curves.length[rows]
-        self.fit.dof[rows] = curves.length[rows] - self.prepared.free.size
+        specification = self._specification(points, ragged=ragged)
         for chunk in _chunks(rows, curves.length):
             start = self._starts(points, curves, chunk)
             good = self.prepared.may_start(start)
             part = chunk if good.all() else chunk[np.broadcast_to(good, chunk.shape)]
             start = start if good.all() or len(start) == 1 else start[good]
-            left[self._fit_rows(points, part, part, start, ragged=ragged)] = False
+            left[place_of(self._fit_rows(specification, points, part, part, start))] = False
         return left
 
     def fit_slab(self, slab: Slab, start: Floats) -> Bools:
@@ -122,7 +124,8 @@ class Compiled:
                 .reshape(-1),
             )
             rows = np.arange(n)
-            ended = self._fit_rows(points, rows, slab.rows, start, ragged=False)
+            specification = self._specification(points, ragged=False)
+            ended = self._fit_rows(specification, points, rows, slab.rows, start)
             left[np.searchsorted(slab.rows, ended)] = False
         return left
 
@@ -161,7 +164,12 @@ class Compiled:
         return guess if self.prepared.guessed.any() else None
 
     def _fit_rows(
-        self, points: Points, rows: Ints, places: Ints, start: Floats, *, ragged: bool
+        self,
+        specification: Specification,
+        points: Points,
+        rows: Ints,
+        places: Ints,
+        start: Floats,
     ) -> Ints:
         """Fit the curves `rows` of the points and write them to `places` of the result.
 
@@ -172,7 +180,7 @@ class Compiled:
             return places
         prepared, fit = self.prepared, self.fit
         constants = tuple(c[:, 0] if len(c) == 1 else c[places, 0] for c in prepared.constants)
-        task = _Task(self._specification(points, ragged=ragged), points, rows, constants)
+        task = _Task(specification, points, rows, constants)
         at = place_of(places)
         direct = isinstance(at, slice) and prepared.free.size == prepared.model.n_params
         ends = task.run(start, prepared.rules, self._room(at) if direct else None)

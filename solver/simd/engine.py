@@ -227,17 +227,25 @@ def finish(
     """
     count, n = params.shape
     cov, stderr = (np.empty((count, n, n)), np.empty((count, n))) if room is None else room
-    pivot, suspicious = np.empty(count), np.zeros(count)
+    whole = -(-count // machine.register) * machine.register
+    pivot, suspicious = np.empty(whole), np.empty(whole)
     if count:
         bounded = held is not None
         on_bound = np.empty(0) if held is None else held.astype(np.float64)
         key = ("finish", n, bounded, machine.name)
         code = _compiled(key, lambda: finish_text(n, machine, bounded=bounded), machine)
+        scale, data = _padded(scale, whole), _padded(data, whole)
         given = [normal, on_bound, scale, data, params, cov, stderr, pivot, suspicious]
         call = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * len(given))
         given[:5] = [np.ascontiguousarray(a, dtype=np.float64) for a in given[:5]]
         call(code.addresses["finish"])(count, *(a.ctypes.data for a in given))
-    return Finish(cov, stderr, pivot, suspicious != 0)
+    return Finish(cov, stderr, pivot[:count], suspicious[:count] != 0)
+
+
+def _padded(numbers: Floats, size: int) -> Floats:
+    """Return `size` numbers, the last one repeated."""
+    missing = size - len(numbers)
+    return np.append(numbers, np.repeat(numbers[-1:], missing)) if missing else numbers
 
 
 def kernel(specification: Specification) -> Compiled:

@@ -20,9 +20,11 @@ from ..determinacy import AUDIBLE, SUSPICIOUS
 from .lanes import DOUBLE, INT64, Lanes, Vec
 from .loops import counted, slot_of
 from .machine import Machine
+from .slots import INT32
 from .step import Decomposition, decomposed
 
 ARRAYS = ("normal", "held", "scale", "data", "params", "cov", "stderr", "pivot", "suspicious")
+_ONE_EACH = ("scale", "data", "pivot", "suspicious")
 
 
 def finish_text(n: int, machine: Machine, *, bounded: bool) -> str:
@@ -33,6 +35,10 @@ def finish_text(n: int, machine: Machine, *, bounded: bool) -> str:
     what (JᵀJ)⁻¹ is multiplied with and the sum of squares of the data; `params` n. Written are
     `cov` n*n, `stderr` n, `pivot` 1, and `suspicious` 1, not 0 where a standard error is large
     beside its parameter.
+
+    Spare lanes repeat the last curve: `scale`
+    and `data` must go on with its numbers to a multiple of the machine's register, and `pivot` and
+    `suspicious` have room for as many.
     """
     module = ir.Module("manyfit")
     kind = ir.FunctionType(ir.VoidType(), [INT64, *[DOUBLE.as_pointer()] * len(ARRAYS)])
@@ -141,33 +147,81 @@ class _Finish:
 
     def _get(self, name: str, size: int) -> list[Vec]:
         """Return the numbers of the rows of an array, each as a vector over the rows."""
-        builder, lanes = self._builder, self._lanes
-        slot, width = slot_of(lanes, size), lanes.width
-        with self._over(name, size) as (k, places):
-            vector = ir.Constant(lanes.vector(DOUBLE), ir.Undefined)
-            for lane, place in enumerate(places):
-                vector = builder.insert_element(vector, builder.load(place), ir.IntType(32)(lane))
-            lanes.store(Vec(lanes, vector), builder.gep(slot, [builder.mul(k, INT64(width))]))
-        return [lanes.load(builder.gep(slot, [INT64(k * width)])) for k in range(size)]
+        if name in _ONE_EACH:
+            return [self._lanes.load(self._firsts(name))]
+        builder, lanes, width = self._builder, self._lanes, self._lanes.width
+        slot = slot_of(lanes, size)
+        with self._over(name, size) as (begin, places):
+            rows = [_widened(builder, builder.load(place, align=8), width) for place in places]
+            for k, column in enumerate(_transposed(builder, rows)[:size]):
+                lanes.store(Vec(lanes, column), self._room(slot, builder.add(begin, INT64(k))))
+        return [lanes.load(self._room(slot, INT64(k))) for k in range(size)]
 
     def _put(self, name: str, values: list[Vec]) -> None:
         """Write the rows of an array, from a vector over the rows for each number."""
-        builder, lanes = self._builder, self._lanes
-        slot, width = slot_of(lanes, len(values)), lanes.width
+        if name in _ONE_EACH:
+            self._lanes.store(values[0], self._firsts(name))
+            return
+        builder, lanes, width = self._builder, self._lanes, self._lanes.width
+        slot = slot_of(lanes, max(len(values), width))
         for k, value in enumerate(values):
-            lanes.store(value, builder.gep(slot, [INT64(k * width)]))
-        with self._over(name, len(values)) as (number, places):
-            vector = lanes.load(builder.gep(slot, [builder.mul(number, INT64(width))]))
-            for lane, place in enumerate(places):
-                builder.store(builder.extract_element(vector.ir, ir.IntType(32)(lane)), place)
+            lanes.store(value, self._room(slot, INT64(k)))
+        with self._over(name, len(values)) as (begin, places):
+            rooms = [self._room(slot, builder.add(begin, INT64(k))) for k in range(width)]
+            rows = _transposed(builder, [lanes.load(room).ir for room in rooms])
+            for place, row in zip(places, rows, strict=True):
+                builder.store(_widened(builder, row, min(len(values), width)), place, align=8)
+
+    def _room(self, slot: Any, number: Any) -> Any:
+        """Return a pointer to the vector of a number."""
+        return self._builder.gep(slot, [self._builder.mul(number, INT64(self._lanes.width))])
+
+    def _firsts(self, name: str) -> Any:
+        """Return a pointer to the first row's number of an array with one a row."""
+        return self._builder.gep(self._arrays[name], [self._rows[0]])
 
     @contextmanager
     def _over(self, name: str, size: int) -> Iterator[tuple[Any, list[Any]]]:
-        """Emit a loop over the numbers of a row: gives which, and where it is of each lane.
+        """Emit a loop over the numbers of a row, as many at a time as a register holds.
 
-        Unrolled, these copies of single numbers would be most of the code.
+        Gives the first of them, and a pointer to them for each lane; the last ones may overlap
+        those before. Unrolled, these copies would be most of the code.
         """
-        builder, array = self._builder, self._arrays[name]
-        with counted(builder, INT64(size)) as (k, _):
-            starts = (builder.mul(row, INT64(size)) for row in self._rows)
-            yield k, [builder.gep(array, [builder.add(start, k)]) for start in starts]
+        builder, width = self._builder, self._lanes.width
+        together = min(size, width)
+        kind = ir.VectorType(DOUBLE, together).as_pointer()
+        with counted(builder, INT64(-(-size // together))) as (k, _):
+            begin, last = builder.mul(k, INT64(together)), INT64(size - together)
+            begin = builder.select(builder.icmp_signed("<", begin, last), begin, last)
+            starts = [builder.add(builder.mul(row, INT64(size)), begin) for row in self._rows]
+            places = [builder.gep(self._arrays[name], [start]) for start in starts]
+            yield begin, [builder.bitcast(place, kind) for place in places]
+
+
+def _widened(builder: Any, vector: Any, size: int) -> Any:
+    """Return a vector with so many lanes: some are left out, or what is in them does not matter."""
+    if vector.type.count == size:
+        return vector
+    places = [min(k, vector.type.count - 1) for k in range(size)]
+    kind = ir.VectorType(INT32, size)
+    return builder.shuffle_vector(vector, vector, ir.Constant(kind, places))
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Return as many vectors, the k-th of which has the k-th lane of each of the rows.
+
+    Blocks off the diagonal change places, of one lane first, then of two, then of four.
+    """
+    size, kind = len(rows), ir.VectorType(INT32, len(rows))
+    block = 1
+    while block < size:
+        left = [lane if not lane & block else size + lane - block for lane in range(size)]
+        right = [lane + block if not lane & block else size + lane for lane in range(size)]
+        rows = [
+            builder.shuffle_vector(row, rows[k + block], ir.Constant(kind, left))
+            if not k & block
+            else builder.shuffle_vector(rows[k - block], row, ir.Constant(kind, right))
+            for k, row in enumerate(rows)
+        ]
+        block *= 2
+    return rows

@@ -160,12 +160,12 @@ def lm_step(xp: Any, region: Region, memory: Memory, wanted: Any, spared: Any = 
         now = xp.sqrt(dot(xp, region.D2, step, step))
         fits = now <= (1 + _SLACK) * region.delta
         fits = fits & ((tried == 0) | (now >= (1 - _SLACK) * region.delta))
-        searching = on & (~fits | (tried > 0))
+        memory.put("tried", xp.where(on, 0.0, tried))
 
         def further(_: list[Any]) -> list[Any]:
-            return [_search_on(xp, region, memory, on & ~fits, factors, step, now)]
+            return [_search_on(xp, region, memory, tried, on & ~fits, factors, step, now)]
 
-        again = xp.when(searching, [on & ~on], further)[0]
+        again = xp.when(on & ~fits, [on & ~on], further)[0]
         return [
             again,
             *(xp.where(on, new, old) for new, old in zip(step, p, strict=True)),
@@ -182,13 +182,14 @@ def _search_on(
     xp: Any,
     region: Region,
     memory: Memory,
+    tried: Any,
     unfit: Any,
     factors: Decomposition,
     p: list[Any],
     length: Any,
 ) -> Any:
     """Set what is to be tried after a step `p` that does not fit; return where there is more."""
-    tried, lowest, highest, before, count = (memory.get(name) for name in SEARCH)
+    lowest, highest, before, count = (memory.get(name) for name in SEARCH[1:])
     first, excess = tried == 0, length - region.delta
     shortest = (lowest == 0) & (excess <= before) & (before < 0)
     again = unfit & (first | (~shortest & (count < _MAX_ITERATIONS)))
@@ -211,7 +212,7 @@ def _search_on(
     following = xp.where(first, begin, xp.larger(lowest, tried + change))
     following = xp.where(following == 0, xp.larger(0.001 * highest, _DWARF), following)
     count = xp.where(first, 1.0, count + 1.0)
-    state = (xp.where(again, following, 0.0), lowest, highest, excess, count)
+    state = (xp.where(again, following, memory.get("tried")), lowest, highest, excess, count)
     for name, value in zip(SEARCH, state, strict=True):
         memory.put(name, value)
     return again
