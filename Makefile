@@ -24,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/manyfit fit demo/data --model exponential_decay --out demo/fits
 	$(BIN)/manyfit show demo/fits --truth demo/data
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev $(VENV)/bin/azurite-blob
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.installed-dev
@@ -43,6 +43,11 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+# Azure's emulator, for the tests of az://.
+$(VENV)/bin/azurite-blob: | $(VENV)/bin/pip
+	npm install --global --prefix $(VENV) --silent --no-audit --no-fund azurite@3 || \
+	    echo "tests of az:// need npm: they are skipped, or fail where CI is set"
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \

