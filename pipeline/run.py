@@ -75,8 +75,8 @@ def fit_dataset(
         single curves are columns. Default: see `Columns`, else the model's own.
     cluster
         None: worker processes on this machine. A scheduler's address, or a
-        ``distributed.Client``: its workers must see the same paths, and have the
-        same credentials in their environment where URLs are given.
+        ``distributed.Client``: its workers must see the same paths, and where URLs are given have
+        the same credentials, in their environment or their files.
     n_workers
         How many worker processes to start here; default: one a core.
     progress

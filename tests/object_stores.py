@@ -304,11 +304,16 @@ class Proxied(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+FIRST_GENERATION = 10**15
+"""Google counts microseconds."""
+
+
 class Google(Proxied):
     """One connection to Google's XML API, which is that of S3 but for what a version is.
 
-    There each content of a key has a number, its generation, which conditions name; here it is that
-    by which moto knows it. What is not there cannot be deleted.
+    There each content of a key has a number, its generation, which conditions name. Here it stands
+    for the version that moto has given, and a condition for its ETag, which equal contents share.
+    What is not there cannot be deleted.
     """
 
     generations: ClassVar[dict[str, tuple[str, str]]] = {}
@@ -335,7 +340,7 @@ class Google(Proxied):
         if version is None or e_tag is None:
             return status, told, content
         with self.server.lock:
-            number = str(len(self.generations) + 1)
+            number = str(FIRST_GENERATION + len(self.generations))
             number, _ = self.generations.setdefault(version, (number, e_tag))
         return status, {**told, "x-goog-generation": number}, content
 

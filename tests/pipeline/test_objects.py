@@ -99,7 +99,7 @@ def test_a_bucket_gives_the_bits_that_a_disk_gives(
         assert not found.missing
 
 
-@on_every_store
+@pytest.mark.parametrize("folder", ["s3", "az"], indirect=True)
 def test_an_image_in_a_bucket_gives_the_bits_of_one_on_a_disk(
     values: Any,
     model: Any,
