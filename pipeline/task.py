@@ -22,7 +22,7 @@ from .places import Place, written_whole
 from .plan import Partition
 from .reading import BATCH_BYTES, read_rows
 from .rows import row_curves, whole_curves
-from .sink import Sink
+from .sink import Sink, file_digest
 from .table import count_status, fit_rows
 from .wide import wide_curves
 
@@ -47,6 +47,23 @@ class Assignment:
     partition: Partition
     fingerprint: str
     files: Mapping[int, File]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a partition has written.
+
+    Attributes
+    ----------
+    counts
+        Curves by status code.
+    n_bytes, digest
+        Size of the part, and a hash of its bytes.
+    """
+
+    counts: Mapping[int, int]
+    n_bytes: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,27 +107,29 @@ class Task:
             When work on it was begun, by `perf_counter`.
         """
         partition = given.partition
-        counts = self._write(partition, rows)
+        written = self._write(partition, rows)
         record = Record(
             fingerprint=given.fingerprint,
             index=partition.index,
             curves=partition.curves,
-            counts=counts,
+            counts=written.counts,
             seconds=round(perf_counter() - begun, 3),
-            n_bytes=self.sink.part_bytes(partition.index),
-            part_digest=self.sink.part_digest(partition.index),
+            n_bytes=written.n_bytes,
+            part_digest=written.digest,
         )
         return record.write(self.sink)
 
-    def _write(self, partition: Partition, rows: Iterable[pa.RecordBatch]) -> dict[int, int]:
-        """Write the rows of a partition, and return how many have which status."""
-        if isinstance(self.sink, MapSink):
-            from .arrays.maps import write_maps  # noqa: PLC0415 - loads zarr
+    def _write(self, partition: Partition, rows: Iterable[pa.RecordBatch]) -> Written:
+        """Write the rows of a partition."""
+        index, n_curves = partition.index, partition.curves
+        if not isinstance(self.sink, MapSink):
+            return write_part(self.sink.part(index), rows, self.schema, n_curves)
+        from .arrays.maps import write_maps  # noqa: PLC0415 - loads zarr
 
-            index, n_curves = partition.index, partition.curves
-            tiles = [piece.file for piece in partition.slices]
-            return write_maps(self.sink, index, tiles, rows, self.binding, n_curves)
-        return write_part(self.sink.part(partition.index), rows, self.schema, partition.curves)
+        tiles = [piece.file for piece in partition.slices]
+        counts = write_maps(self.sink, index, tiles, rows, self.binding, n_curves)
+        n_bytes, digest = self.sink.part_bytes(index), self.sink.part_digest(index)
+        return Written(counts=counts, n_bytes=n_bytes, digest=digest)
 
 
 def read_curves(
@@ -158,8 +177,10 @@ def as_curves(batches: Iterable[pa.RecordBatch], binding: Binding, first: int) -
 
 def write_part(
     place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema, n_curves: int
-) -> dict[int, int]:
-    """Write rows batch by batch, whole or not at all, and return how many have which status.
+) -> Written:
+    """Write rows batch by batch, whole or not at all.
+
+    Size and hash are of the file as it was written: an object need not be fetched again for them.
 
     Raises
     ------
@@ -177,7 +198,8 @@ def write_part(
                 f"{place.name} has {counts.total()} curves, but {n_curves} were planned: the input "
                 "has changed since the data set was opened"
             )
-    return dict(counts)
+        n_bytes, digest = temporary.stat().st_size, file_digest(temporary)
+    return Written(counts=dict(counts), n_bytes=n_bytes, digest=digest)
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

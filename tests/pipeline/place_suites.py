@@ -166,6 +166,21 @@ class StoreTests(PlaceTests):
             with pytest.raises(OSError, match="has changed since the data set was opened"):
                 stream.read()
 
+    def test_a_long_range_is_fetched_in_pieces(
+        self, place: ObjectPath, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("manyfit.pipeline.objects.file.PIECE_BYTES", 10_000)
+        content = random.Random(2).randbytes(2 * TAIL_BYTES)
+        (place / "a").write_bytes(content)
+        with (place / "a").open() as stream:
+            for start, stop in ((0, 10_000), (1, 10_002), (5, 60_005), (7, 65_321), (7, 7)):
+                stream.seek(start)
+                assert stream.read(stop - start) == content[start:stop]
+            (place / "a").write_bytes(content[::-1])
+            stream.seek(0)
+            with pytest.raises(OSError, match="has changed since the data set was opened"):
+                stream.read(60_000)
+
     def test_one_of_many_holds_a_lease(self, place: ObjectPath) -> None:
         leases = [Lease(place) for _ in range(8)]
         with ThreadPoolExecutor(8) as pool:

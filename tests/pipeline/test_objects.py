@@ -258,6 +258,17 @@ def test_of_an_object_only_what_is_needed_is_read(
     assert between.bytes_read < 1_000_000
 
 
+def test_a_part_is_not_fetched_to_be_recorded(
+    layouts: Any, values: Any, model: Any, troubled: Any, folder: ObjectPath
+) -> None:
+    path = layouts.write("list", values)
+    between = troubled(share=0.0)
+    with Client(processes=False, n_workers=1, dashboard_address=None) as threads:  # type: ignore[no-untyped-call]
+        fit_dataset(path, model, folder / "out", p0=START, cluster=threads)
+    assert between.bytes_read < Sink(folder / "out").part_bytes(0)
+    assert not verify_result(folder / "out", path).problems
+
+
 @on_every_store
 def test_a_second_run_is_kept_out(six: Any, client: Any, folder: ObjectPath) -> None:
     sink = Sink(folder / "out")

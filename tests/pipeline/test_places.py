@@ -87,6 +87,19 @@ def test_a_request_whose_answer_was_lost_is_done_once(
     assert {path.read_bytes() for path in folder.below()} == {b"still mine"}
 
 
+def test_pieces_of_a_range_are_under_way_at_the_same_time(
+    s3: int, folder: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("manyfit.pipeline.objects.file.PIECE_BYTES", 10_000)
+    (folder / "a").write_bytes(bytes(3 * TAIL_BYTES))
+    port = free_port()
+    with proxy(port, s3, share=1.0, harms=("slow",)) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        with (folder / "a").open() as stream:
+            assert stream.read(80_000) == bytes(80_000)
+    assert between.at_once == 8
+
+
 TREE = [
     *("a.parquet", "b.pq", "c.txt", "_hidden.parquet", ".dot.parquet", "in/d.parquet"),
     *("in/deep/e.parquet", "in/_skip/f.parquet", "in/.skip/g.parquet", "g[1].parquet"),
