@@ -16,6 +16,7 @@ from .errors import DatasetError
 from .files import File, Footer, Paths, find_files, is_zarr, read_footers, root_of
 from .hive import hive_types, hive_values, with_hive
 from .layout import Layout, find_layout
+from .objects.stores import is_object_url
 from .selection import Selection
 from .where import Where, parse_where
 
@@ -60,6 +61,11 @@ class Dataset:
     def n_bytes(self) -> int:
         """What the values of all points take in memory, as float64."""
         return sum(block.n_bytes for block in self.blocks)
+
+    @property
+    def remote(self) -> bool:
+        """Whether it lies in an object store."""
+        return any(is_object_url(file.path) for file in self.files[:1])
 
     def bind(self, model: Model, options: FitOptions, p0: StartValues | None = None) -> Binding:
         """Say which columns feed the model, and check that every file has them.

@@ -170,10 +170,12 @@ def plan_dataset(
     if partition_bytes is not None:
         limit = whole = Limit(curves=max(1, n_curves), n_bytes=partition_bytes)
     else:
-        share = sum(b.n_bytes for b in blocks) // (n_threads * PARTITIONS_PER_THREAD)
-        least = max(share, LEAST_BYTES)
+        share = sum(b.n_bytes for b in blocks) // n_threads
+        least = max(share // PARTITIONS_PER_THREAD, LEAST_BYTES)
         limit = Limit(curves=PARTITION_CURVES, n_bytes=min(least, PARTITION_BYTES))
-        whole = Limit(curves=max(1, n_curves), n_bytes=least)
+        # Of an object each piece of a row group costs fetching all of it.
+        most = max(share, LEAST_BYTES) if dataset.remote else least
+        whole = Limit(curves=max(1, n_curves), n_bytes=most)
     pieces = (piece for unit in _units(blocks) for piece in _split(unit, whole))
     packs = {p.index: (p.slices, p.curves, p.n_bytes) for p in plan.partitions}
     free = chain(plan.retired, count(len(packs) + len(plan.retired)))

@@ -20,6 +20,7 @@ from manyfit.pipeline import plan as planning
 from manyfit.pipeline.blocks import Block
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.dataset import Dataset, open_dataset
+from manyfit.pipeline.files import File
 from manyfit.pipeline.layout import Layout
 from manyfit.pipeline.plan import Plan, plan_dataset
 
@@ -144,6 +145,18 @@ def test_few_curves_of_many_points_are_divided() -> None:
 def test_row_groups_stay_whole_when_there_are_many() -> None:
     plan = plan_dataset(dataset_of([(0, 1_000_000)] * 100), n_threads=2)
     assert len(plan.partitions) == 100
+
+
+@pytest.mark.parametrize(("groups", "local", "remote"), [(1, 16, 4), (2, 16, 4), (6, 18, 6)])
+def test_row_groups_of_objects_are_divided_only_to_give_every_thread_one(
+    groups: int, local: int, remote: int
+) -> None:
+    here = dataset_of([(0, 1_200_000 // groups)] * groups)
+    files = [
+        File(path=f"{at}/a.parquet", name="a", n_bytes=9, digest="d") for at in ("/x", "s3://x")
+    ]
+    plans = [plan_dataset(replace(here, files=(file,)), n_threads=4) for file in files]
+    assert [len(plan.partitions) for plan in plans] == [local, remote]
 
 
 def test_a_partition_is_bounded_however_much_there_is() -> None:
