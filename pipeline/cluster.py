@@ -18,6 +18,10 @@ from .errors import ClusterError
 Cluster: TypeAlias = Any
 """None, the address of a scheduler, or a `distributed.Client`."""
 
+WAITING_THREADS = 2
+"""Threads of a worker process started here whose tasks wait for an object store: while one waits,
+the other fits."""
+
 CONNECT_TIMEOUT = "20s"
 """How long to wait for a scheduler to answer."""
 
@@ -37,8 +41,17 @@ def default_workers() -> int:
 
 
 @contextmanager
-def connected(cluster: Cluster, n_workers: int | None, retries: int) -> Iterator[Any]:
+def connected(
+    cluster: Cluster, n_workers: int | None, retries: int, threads: int = 1
+) -> Iterator[Any]:
     """Give a client of the cluster; close at the end what was opened here.
+
+    Parameters
+    ----------
+    cluster, n_workers
+        As `fit_dataset` takes them.
+    retries, threads
+        Of the workers that are started here.
 
     Raises
     ------
@@ -47,7 +60,7 @@ def connected(cluster: Cluster, n_workers: int | None, retries: int) -> Iterator
     """
     if cluster is None:
         with (
-            local_cluster(n_workers or default_workers(), retries) as local,
+            local_cluster(n_workers or default_workers(), retries, threads) as local,
             Client(local, set_as_default=False) as client,  # type: ignore[no-untyped-call]
         ):
             client.register_plugin(LeaveToRun())
@@ -60,7 +73,7 @@ def connected(cluster: Cluster, n_workers: int | None, retries: int) -> Iterator
 
 
 def threads_to_come(cluster: Cluster, n_workers: int | None) -> int:
-    """Return the threads that a cluster has, or will have when it is started.
+    """Return the threads that a cluster has; of one that is to be started, one a process.
 
     Raises
     ------
@@ -73,8 +86,12 @@ def threads_to_come(cluster: Cluster, n_workers: int | None) -> int:
         return threads_of(client)
 
 
-def worker_limits(cluster: Cluster, n_workers: int | None) -> list[tuple[int | None, int]]:
+def worker_limits(
+    cluster: Cluster, n_workers: int | None, threads: int = 1
+) -> list[tuple[int | None, int]]:
     """Return the memory limit of every worker there is or will be, None if none, and its threads.
+
+    Those that will be started here have `threads` each.
 
     Raises
     ------
@@ -84,7 +101,7 @@ def worker_limits(cluster: Cluster, n_workers: int | None) -> list[tuple[int | N
     if cluster is None:
         count = n_workers or default_workers()
         limit = parse_memory_limit("auto", 1, count, logger=logging.getLogger(__name__))
-        return [(limit, 1)] * count  # as a `LocalCluster` shares the memory out
+        return [(limit, threads)] * count  # as a `LocalCluster` shares the memory out
     with connected(cluster, n_workers, 0) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         return [(w["memory_limit"] or None, w["nthreads"]) for w in workers]
@@ -119,12 +136,12 @@ class LeaveToRun(WorkerPlugin):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def local_cluster(n_workers: int, retries: int = 2) -> Any:
-    """Start worker processes on this machine, one thread each, reachable from nowhere else.
+def local_cluster(n_workers: int, retries: int = 2, threads: int = 1) -> Any:
+    """Start worker processes on this machine, reachable from nowhere else.
 
     On two cores, 100,000 curves, thousands of fits/s: two processes of one thread 47, of two
     threads 49-57, one process of two threads 35-42, one of one thread 31-36. More threads than
-    cores would gain a little and double the memory.
+    cores would gain a little and double the memory, unless they wait (`WAITING_THREADS`).
 
     Parameters
     ----------
@@ -132,6 +149,8 @@ def local_cluster(n_workers: int, retries: int = 2) -> Any:
         How many.
     retries
         How many workers a partition may kill before it is given up.
+    threads
+        Of each process.
 
     Returns
     -------
@@ -148,7 +167,7 @@ def local_cluster(n_workers: int, retries: int = 2) -> Any:
         with dask.config.set(settings):
             return LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=n_workers,
-                threads_per_worker=1,
+                threads_per_worker=threads,
                 processes=True,
                 host="127.0.0.1",
                 # No dashboard, but the scheduler listens for HTTP all the same: at any free port,

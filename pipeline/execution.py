@@ -13,8 +13,10 @@ from ..solver.model import Model
 from ..solver.options import FitOptions
 from ..solver.status import Status
 from .binding import Binding
+from .cluster import WAITING_THREADS
 from .dataset import Dataset
 from .ledger import Job, Record
+from .objects.stores import is_object_url
 from .packing import packed
 from .sink import Sink
 from .summary import Progress, RunSummary
@@ -46,6 +48,12 @@ class Work:
             schema=self.schema,
             sink=self.sink,
         )
+
+    @property
+    def threads(self) -> int:
+        """Threads of a worker process started here: more than one where tasks wait for a store."""
+        waits = self.dataset.remote or is_object_url(str(self.sink.path))
+        return WAITING_THREADS if waits else 1
 
 
 class Execution:

@@ -78,7 +78,8 @@ def fit_dataset(
         ``distributed.Client``: its workers must see the same paths, and where URLs are given have
         the same credentials, in their environment or their files.
     n_workers
-        How many worker processes to start here; default: one a core.
+        How many worker processes to start here; default: one a core. They have two threads each
+        where input or output is in an object store, which tasks wait for, else one.
     progress
         Called with a `Progress` at the beginning and after each partition.
     partition_bytes
@@ -128,7 +129,7 @@ def fit_dataset(
         _prepare(work)
         execution = Execution(work, job, progress, begun)
         if not execution.finished:
-            with connected(cluster, n_workers, retries) as client:
+            with connected(cluster, n_workers, retries, work.threads) as client:
                 execution.run(client, retries)
         return execution.summary()
 

@@ -45,7 +45,7 @@ def describe_plan(given: FitJob) -> str:
     left = [p for p in job.plan.partitions if p.index not in done]
     lines = [*_inputs(given, work), f"plan       {job.plan}", *_state(job, left)]
     if left:
-        limits = worker_limits(given.cluster, given.n_workers)
+        limits = worker_limits(given.cluster, given.n_workers, work.threads)
         pilot = run_pilot(work.task, job, left, work.dataset.files)
         lines += [memory_line(pilot, limits), time_lines(pilot, limits, left, local=_local(given))]
     lines.append(f"results    {given.out}")
@@ -75,7 +75,7 @@ def memory_line(pilot: Pilot, limits: Limits) -> str:
 def time_lines(pilot: Pilot, limits: Limits, left: Sequence[Partition], *, local: bool) -> str:
     """Say how long it will take, and what that is made of."""
     threads, cores = sum(n for _, n in limits), default_workers()
-    at_once = min(threads, len(left), cores if local else threads)
+    at_once = min(threads, len(left), _at_work(pilot, limits) if local else threads)
     ready_s = pilot.ready_s * max(1.0, len(limits) / cores) if local else pilot.ready_s
     curves = sum(p.curves for p in left) / max(at_once, 1)
     slow, fast = pilot.spread
@@ -91,6 +91,17 @@ def time_lines(pilot: Pilot, limits: Limits, left: Sequence[Partition], *, local
         f"{len(pilot.timings)} place(s)): {shares}; seen on {pilot.n_fits:,} curves, {at_once} at "
         "work"
     )
+
+
+def _at_work(pilot: Pilot, limits: Limits) -> int:
+    """Return how many threads the cores of this machine keep at work.
+
+    As many as there are cores, unless workers have more threads than one: these wait while they
+    read and write, and take a core while they fit.
+    """
+    if max(threads for _, threads in limits) == 1:
+        return default_workers()
+    return int(default_workers() / pilot.shares["fitting"])
 
 
 def _inputs(given: FitJob, work: Work) -> list[str]:

@@ -21,7 +21,7 @@ import manyfit
 from manyfit.pipeline import owner as owners
 from manyfit.pipeline.arrays import grid as grids
 from manyfit.pipeline.arrays.store import as_store
-from manyfit.pipeline.cluster import local_cluster
+from manyfit.pipeline.cluster import connected, local_cluster, threads_of, worker_limits
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.dataset import open_dataset
 from manyfit.pipeline.errors import JobMismatchError, SinkLockedError, StoreError
@@ -29,8 +29,9 @@ from manyfit.pipeline.ledger import Record
 from manyfit.pipeline.lock import lock_owner, locked, unlock
 from manyfit.pipeline.objects.lease import Lease
 from manyfit.pipeline.objects.path import ObjectPath
+from manyfit.pipeline.places import place_of
 from manyfit.pipeline.results import open_sink, read_result
-from manyfit.pipeline.run import fit_dataset
+from manyfit.pipeline.run import checked_work, fit_dataset
 from manyfit.pipeline.sink import Sink
 from manyfit.pipeline.verify import verify_result
 from manyfit.solver.options import FitOptions
@@ -267,6 +268,27 @@ def test_a_part_is_not_fetched_to_be_recorded(
         fit_dataset(path, model, folder / "out", p0=START, cluster=threads)
     assert between.bytes_read < Sink(folder / "out").part_bytes(0)
     assert not verify_result(folder / "out", path).problems
+
+
+def test_where_tasks_wait_for_a_store_a_worker_has_two(
+    layouts: Any, values: Any, model: Any, bits: Any, folder: ObjectPath, tmp_path: Path
+) -> None:
+    path = layouts.write("list", values, rows=100, name="in/a.parquet")
+    url = upload(layouts.folder / "in", folder / "in")
+
+    def threads(data: Any, out: Any) -> int:
+        return checked_work(open_dataset(data), model, FitOptions(), START, place_of(out)).threads
+
+    assert threads(path, tmp_path / "out") == 1
+    assert threads(url, tmp_path / "out") == threads(path, folder / "out") == 2
+    with connected(None, 1, 0, threads=2) as client:
+        assert list(client.nthreads().values()) == [2]
+        assert threads_of(client) == 2
+    assert [n for _, n in worker_limits(None, 3, threads=2)] == [2, 2, 2]
+    given: dict[str, Any] = {"p0": START, "n_workers": 1, "partition_bytes": 15_000}
+    assert fit_dataset(url, model, folder / "out", **given).fitted == 600
+    fit_dataset(path, model, tmp_path / "out", **given)
+    assert bits(read_result(folder / "out")) == bits(read_result(tmp_path / "out"))
 
 
 @on_every_store

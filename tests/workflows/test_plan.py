@@ -113,6 +113,15 @@ def test_time_is_that_of_the_threads_that_work(monkeypatch: pytest.MonkeyPatch) 
     assert "about 14 s (10 s .. 20 s)" in time_lines(PILOT, limits, left[:1], local=False)
 
 
+def test_threads_that_wait_for_a_store_take_a_core_while_they_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("manyfit.workflows.plan.default_workers", lambda: 2)
+    left = [PARTITION] * 10  # half of a thread's time is fitting: two cores for four threads
+    assert "4 at work" in time_lines(PILOT, [(None, 2)] * 3, left, local=True)
+    assert "2 at work" in time_lines(PILOT, [(None, 2)], left, local=True)
+
+
 class Falls:
     """What ends the process that unpickles it."""
 
