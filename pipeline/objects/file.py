@@ -1,4 +1,4 @@
-"""An object as a file: read in ranges, each with one request, all of one version.
+"""An object as a file: read in ranges, all of one version.
 
 A reader of Parquet begins at the end, where the footer is. So the end is fetched first, and with
 it size and version: planning takes one request a file, and every later one is on the condition that
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 TAIL_BYTES = 1 << 16
 """Fetched at once from the end of an object: the footer of most files, in one request."""
-
 
 PIECE_BYTES = 1 << 22
 """Fetched with one request, and as much with others at the same time: stores give a connection

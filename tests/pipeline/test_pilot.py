@@ -14,6 +14,7 @@ from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.dataset import open_dataset
 from manyfit.pipeline.due import due_job
 from manyfit.pipeline.ledger import Job
+from manyfit.pipeline.objects.path import ObjectPath
 from manyfit.pipeline.pilot import Pilot, run_pilot
 from manyfit.pipeline.run import checked_work, fit_dataset
 from manyfit.solver.options import FitOptions
@@ -122,3 +123,27 @@ def test_the_projected_peak_is_that_of_a_worker(
         f"{pilot.peak_bytes / 1e6:.0f} MB, seen {peak / 1e6:.0f} MB, {share:.2f}"
     )
     assert 0.6 < share < 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_projected_peak_is_that_of_a_worker_with_two_tasks_from_store_to_store(
+    model: Callable[..., Any], tmp_path: Path, folder: ObjectPath
+) -> None:
+    data, columns = stored("list", tmp_path, 800_000, 50)
+    (folder / "in.parquet").upload(data)
+    url = str(folder / "in.parquet")
+    work = checked_work(
+        open_dataset(url, columns), model, FitOptions(), [1.0, 1, 1], folder / "out"
+    )
+    job = due_job(work, None, None, lambda: 1)
+    pilot = run_pilot(work.task, job, job.plan.partitions, work.dataset.files)
+    with (
+        local_cluster(1, threads=work.threads) as cluster,
+        Client(cluster, set_as_default=False) as own,  # type: ignore[no-untyped-call]
+    ):
+        fit_dataset(url, model, folder / "out", columns=columns, p0=[1, 1, 1], cluster=own)
+        peak = max(own.run(peak_bytes).values())
+    share = peak / pilot.worker_bytes(work.threads)
+    print(f"{pilot.worker_bytes(work.threads) / 1e6:.0f} MB, seen {peak / 1e6:.0f} MB, {share:.2f}")
+    assert 0.3 < share < 1.2  # code that is loaded and compiled once counts twice
