@@ -13,8 +13,8 @@ import zarr
 
 from manyfit.pipeline.errors import DatasetError, StoreError
 from manyfit.pipeline.files import find_files, is_zarr, read_footers, root_of
-from manyfit.pipeline.objects.lease import check_conditions
 from manyfit.pipeline.objects.file import TAIL_BYTES
+from manyfit.pipeline.objects.lease import check_conditions
 from manyfit.pipeline.objects.path import ObjectPath
 from manyfit.pipeline.places import Place, is_place, lies_in, place_of
 from tests.object_stores import BUCKET, environment, free_port, proxy, seaweed_server
