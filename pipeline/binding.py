@@ -80,9 +80,6 @@ class Binding:
         lines += [(f"p0 {name}", str(source)) for name, source in self.p0.items()]
         lines += [("keep", ", ".join(f.name for f in self.keep))] if self.keep else []
         lines += [("where", str(self.where))] if self.where else []
-        if self.layout.grid is not None:
-            held = f"{self.grid.held_bytes / 1e6:,.1f} MB of arrays at a time, in each worker"
-            lines.append(("memory", held))
         return "\n".join(f"{name:<10} {text}" for name, text in lines)
 
 

@@ -2,7 +2,10 @@
 
 Blocks that follow each other are packed into a partition until it holds enough work. Row groups
 are kept whole, since Parquet must be decoded from the beginning of a row group, unless there are
-too few of them to give every thread something to do.
+too few of them to give every thread something to do. So are the tiles of a column of chunks, for
+each chunk is decoded once a partition. Such a column is divided among the threads, if there are
+more of these than columns, and no further; and if it has more than a partition should, since a
+task holds all that it reads of it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -166,16 +169,7 @@ def plan_dataset(
         )
     plan = after or Plan(partitions=(), layout=str(dataset.layout))
     blocks = list(_open_blocks(dataset.blocks, plan, frozenset(again)))
-    n_curves = sum(block.curves for block in blocks)
-    if partition_bytes is not None:
-        limit = whole = Limit(curves=max(1, n_curves), n_bytes=partition_bytes)
-    else:
-        share = sum(b.n_bytes for b in blocks) // n_threads
-        least = max(share // PARTITIONS_PER_THREAD, LEAST_BYTES)
-        limit = Limit(curves=PARTITION_CURVES, n_bytes=min(least, PARTITION_BYTES))
-        # Of an object each piece of a row group costs fetching all of it.
-        most = max(share, LEAST_BYTES) if dataset.remote else least
-        whole = Limit(curves=max(1, n_curves), n_bytes=most)
+    limit, whole = _limits(blocks, n_threads, partition_bytes, dataset)
     pieces = (piece for unit in _units(blocks) for piece in _split(unit, whole))
     packs = {p.index: (p.slices, p.curves, p.n_bytes) for p in plan.partitions}
     free = chain(plan.retired, count(len(packs) + len(plan.retired)))
@@ -197,6 +191,31 @@ class Limit:
     def holds(self, curves: int, n_bytes: int) -> bool:
         """Whether so much may go together."""
         return curves <= self.curves and n_bytes <= self.n_bytes
+
+
+def _limits(
+    blocks: Sequence[Block], n_threads: int, partition_bytes: int | None, dataset: Dataset
+) -> tuple[Limit, Limit]:
+    """Return how much a partition may have, and how much of what is better not divided.
+
+    Parameters
+    ----------
+    blocks
+        What is to be planned.
+    n_threads, partition_bytes, dataset
+        As for `plan_dataset`. Each piece of a row group of an object costs fetching all of it, and
+        each piece of a column of chunks decoding it again; of the latter a task holds all it has.
+    """
+    n_curves, n_bytes = sum(b.curves for b in blocks), sum(b.n_bytes for b in blocks)
+    if partition_bytes is not None:
+        given = Limit(curves=max(1, n_curves), n_bytes=partition_bytes)
+        return given, given
+    least = max(n_bytes // (n_threads * PARTITIONS_PER_THREAD), LEAST_BYTES)
+    limit = Limit(curves=PARTITION_CURVES, n_bytes=min(least, PARTITION_BYTES))
+    held = dataset.layout.grid is not None
+    most = max(n_bytes // n_threads, LEAST_BYTES) if held or dataset.remote else least
+    most = min(most, PARTITION_BYTES) if held else most
+    return limit, Limit(curves=max(1, n_curves), n_bytes=most)
 
 
 def _units(blocks: Iterable[Block]) -> Iterator[tuple[Block, ...]]:

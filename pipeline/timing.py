@@ -1,6 +1,6 @@
 """How long partitions take, told from some of their curves, treated as by a worker.
 
-Reading is timed by what is read at once: a batch of rows, or a tile of arrays. What comes before
+Reading is timed by what is read at once: a batch of rows, or a stretch of tiles. What comes before
 the first batch, as opening the file and going to where the partition begins, counts once. So that
 what a call costs is not taken for the cost of its curves, fitting is timed by two sizes,
 
@@ -84,15 +84,19 @@ def first_curves(task: Task, given: Assignment) -> Curves:
 def _read(task: Task, given: Assignment) -> tuple[Curves, int, float]:
     """Read some of a partition.
 
-    Returns the first batch, how many curves are read at once, and how long reading all takes.
+    Returns the first batch, how many curves are written at once, and how long reading all takes.
     """
-    partition, tiles = given.partition, task.binding.layout.grid is not None
+    partition = given.partition
     begun = perf_counter()
-    if tiles:
-        one = replace(partition, slices=partition.slices[:1])
-        at_once = sum(map(len, read_curves(given.files, one, task.binding)))
-        seconds = (perf_counter() - begun) * partition.curves / at_once
-        return first_curves(task, given), at_once, seconds
+    if task.binding.layout.grid is not None:
+        from .arrays.reading import first_stretch  # noqa: PLC0415 - loads zarr
+
+        few = first_stretch(given.files, partition, task.binding)
+        batches = _filled(read_curves(given.files, few, task.binding))
+        first = next(batches)
+        n_curves = len(first) + sum(map(len, batches))
+        seconds = (perf_counter() - begun) * partition.curves / n_curves
+        return first, max(1, n_curves // len(few.slices)), seconds
     batches = _filled(read_curves(given.files, partition, task.binding))
     first = next(batches)
     seconds = perf_counter() - begun

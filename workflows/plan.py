@@ -66,7 +66,8 @@ def memory_line(pilot: Pilot, limits: Limits) -> str:
         raise ValueError(
             f"a worker would need {_megabytes(need)} of memory at its peak, but may have "
             f"{_megabytes(limit)}: start fewer workers (--workers), or with fewer threads each, or "
-            "give them more memory"
+            "give them more memory; where chunks of Zarr are large or cut curves, choose smaller "
+            "partitions (--partition-size)"
         )
     may = f"of {_megabytes(limit)} that it may have" if limit else "without a limit"
     return f"memory     {_megabytes(need)} a worker at its peak, {may}"

@@ -6,6 +6,7 @@
     store           a group of arrays on storage, and what tells a changed chunk
     dataset         a group -> a data set, as of Parquet files: tiles are its files
     binding         which arrays feed the model
+    points          chunks -> the points of curves, each chunk decoded once a partition
     reading         tiles -> batches of curves
     attributes      what maps say of themselves
     maps            rows of results -> a region of every map, and back

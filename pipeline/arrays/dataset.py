@@ -92,29 +92,34 @@ def open_arrays(paths: Paths, columns: Columns) -> Dataset:
         differences={},
         columns=columns,
         layout=layout,
-        blocks=tuple(_blocks(arrays, grid, where)),
+        blocks=tuple(_blocks(arrays, y_name, grid, where)),
         where=where,
     )
 
 
-def _blocks(arrays: Arrays, grid: Grid, where: Where | None) -> list[Block]:
-    """Return the tiles as blocks; those without a curve that is taken are left out.
+def _blocks(arrays: Arrays, y: str, grid: Grid, where: Where | None) -> list[Block]:
+    """Return the tiles as blocks, a column of chunks after the other.
+
+    Those without a curve that is taken are left out.
 
     Raises
     ------
     DatasetError
         When no curve is taken, or an array of the condition cannot be read.
     """
-    blocks = []
-    for k in range(grid.n_tiles):
+    blocks, chunks = list[Block](), arrays.array(y).chunks
+    columns = {k: grid.column(k, chunks) for k in range(grid.n_tiles)}
+    last = None
+    for k in sorted(columns, key=lambda k: columns[k]):
         try:
             taken = taken_curves(arrays, grid, where, k)
         except OSError as error:
             raise DatasetError(f"where: {error}") from error
         n = grid.curves(k) if taken is None else len(taken)
         if n:
-            n_bytes = 8 * n * grid.n_points
-            blocks.append(Block(file=k, row=0, rows=1, curves=n, n_bytes=n_bytes, head=True))
+            n_bytes, head = 8 * n * grid.n_points, columns[k] != last
+            blocks.append(Block(file=k, row=0, rows=1, curves=n, n_bytes=n_bytes, head=head))
+            last = columns[k]
     if not blocks and where is not None:
         raise DatasetError(
             f"no curve of {arrays.path} is taken by where: {where}. Check its values against the "
@@ -231,7 +236,7 @@ def _group(
     on_curves = {*columns.p0.values(), *columns.constants.values(), columns.curve_id, "curve_id"}
     on_curves |= set(columns.keep)
     on_points = {*_x_names(columns), "x"}
-    placed = {y_name: _placed(arrays, y_name, tuple(range(len(y.sizes))))}
+    placed = {y_name: Placed(tuple(range(len(y.sizes))))}
     strange: dict[str, str] = {}
     for name in names:
         if name == y_name:
@@ -247,13 +252,8 @@ def _group(
         elif isinstance(found, str):
             strange[name] = found
         else:
-            placed[name] = _placed(arrays, name, found)
+            placed[name] = Placed(found)
     return Group(placed, strange)
-
-
-def _placed(arrays: Arrays, name: str, dims: tuple[int, ...]) -> Placed:
-    """Return where an array lies in y."""
-    return Placed(dims, itemsize=arrays.array(name).dtype.itemsize)
 
 
 def _check_named(columns: Columns, arrays: Arrays, group: Group) -> None:

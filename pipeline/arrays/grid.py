@@ -6,12 +6,14 @@ dimensions. Tiles are what a partition is made of, and each is one chunk of ever
 
 A tile is whole chunks, or a whole shard: so many that a task and a chunk of a map are worth their
 while. Where chunks that cut the fit dimensions have to be joined, or are very large, a tile is a
-part of that column of chunks, which is decoded once for each tile: memory is bounded by
-`TILE_BYTES`, and the work on one column is shared between workers.
+part of that column of chunks. Tiles of one column that a partition has are a stretch, and are read
+at once, so that each chunk is decoded once a partition (see `points`); how many go together, and so
+what memory that takes, is for the plan to choose.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 from typing import Any, Self
 
@@ -22,7 +24,7 @@ MOST_CURVES = 1 << 17
 """The most curves of a tile: their results are held until the tile is written."""
 
 TILE_BYTES = 32_000_000
-"""The most bytes of y, as stored, that are joined at a time."""
+"""The most bytes of y, as stored, that a tile has, unless one curve has more."""
 
 Region = tuple[slice, ...]
 
@@ -37,13 +39,10 @@ class Placed:
         Positions of dimensions of y, in the order of the array.
     stamp
         A hash of what is stored, for arrays that feed a model; y is known by its tiles.
-    itemsize
-        Bytes of a stored number.
     """
 
     dims: tuple[int, ...]
     stamp: str = ""
-    itemsize: int = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +105,6 @@ class Grid:
         """How many tiles there are."""
         return prod(self.tiles)
 
-    @property
-    def held_bytes(self) -> int:
-        """The most bytes of arrays that a task holds: a tile of each, and of one while it is read.
-
-        Neither what is decoded of one chunk nor what the solver needs is in it.
-        """
-        sizes = [self._tile_bytes(placed) for placed in self.arrays.values()]
-        return sum(sizes) + max(sizes, default=0)
-
-    def _tile_bytes(self, placed: Placed) -> int:
-        """Return the bytes that a tile has of an array, laid out with a row a curve."""
-        n_points = self.n_points if set(placed.dims) & set(self.fit) else 1
-        n_curves = prod(self.tile) if set(placed.dims) & set(self.map) else 1
-        return placed.itemsize * n_points * n_curves
-
     def place(self, number: int) -> tuple[int, ...]:
         """Return where a tile stands among the tiles; the last dimension runs fastest."""
         place = []
@@ -138,6 +122,16 @@ class Grid:
         """Return how many curves a tile has."""
         return prod(s.stop - s.start for s in self.region(number))
 
+    def column(self, number: int, chunks: Sequence[int]) -> tuple[int, ...]:
+        """Return which column of chunks a tile begins in; `chunks` is their shape, as of y."""
+        pairs = zip(self.map, self.region(number), strict=True)
+        return tuple(s.start // chunks[k] for k, s in pairs)
+
+    def stretches(self, tiles: Iterable[int], chunks: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """Yield tiles that follow each other and begin in one column of chunks, in order."""
+        for _, some in groupby(tiles, key=lambda tile: self.column(tile, chunks)):
+            yield tuple(some)
+
     def name(self, number: int) -> str:
         """Name a tile by its indices."""
         pairs = zip(self.map_dims, self.region(number), strict=True)
@@ -151,10 +145,7 @@ class Grid:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Return a grid from plain values, as JSON has them."""
-        arrays = {
-            name: Placed(tuple(p["dims"]), p["stamp"], p["itemsize"])
-            for name, p in value["arrays"].items()
-        }
+        arrays = {n: Placed(tuple(p["dims"]), p["stamp"]) for n, p in value["arrays"].items()}
         tuples = {name: tuple(value[name]) for name in ("dims", "shape", "fit", "tile")}
         return cls(**tuples, arrays=arrays, mask=value["mask"])
 
@@ -197,18 +188,18 @@ def tile_shape(
             tile[j] = _part(tile[j], -(-prod(tile) // most))
     if shards is not None:
         whole = [min(shards[k], n) for k, n in zip(others, sizes, strict=True)]
-        tile = _grown(tile, whole, most)
-    return tuple(_grown(tile, sizes, min(TILE_CURVES, most)))
+        tile = grown(tile, whole, most)
+    return tuple(grown(tile, sizes, min(TILE_CURVES, most)))
 
 
-def _grown(tile: Sequence[int], sizes: Sequence[int], most: int) -> list[int]:
-    """Multiply the sides of a tile, up to some sizes and so many curves, the last side first."""
-    grown = list(tile)
-    for j in reversed(range(len(grown))):
-        times = min(most // prod(grown), -(-sizes[j] // grown[j]))
+def grown(sides: Sequence[int], sizes: Sequence[int], most: int) -> list[int]:
+    """Multiply the sides of a box, up to some sizes and so large a product, the last side first."""
+    found = list(sides)
+    for j in reversed(range(len(found))):
+        times = min(most // prod(found), -(-sizes[j] // found[j]))
         if times > 1:
-            grown[j] = min(grown[j] * times, sizes[j])
-    return grown
+            found[j] = min(found[j] * times, sizes[j])
+    return found
 
 
 def _part(size: int, count: int) -> int:

@@ -1,10 +1,12 @@
 """Tiles of arrays -> curves, in batches of bounded size.
 
-A tile is read at once, chunks that cut the fit dimensions joined, and laid out with a row a curve.
-Its numbers stay of the type they are stored in, unless there is something to compute or leave out.
+The points of a stretch of tiles are read at once, chunks that cut the fit dimensions joined; then
+its tiles follow each other. Numbers stay of the type they are stored in, unless there is something
+to compute or leave out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -18,14 +20,13 @@ from ..files import File
 from ..plan import Partition
 from ..reading import BATCH_BYTES
 from ..sources import Constant, PerCurve, PerPoint, Shared, Source
-from .binding import in_order
 from .encoding import without
 from .grid import Grid, Region
+from .points import Rows, read_points
 from .single import column_of, stored_values, taken_curves
 from .store import Arrays
 
 Numbers = npt.NDArray[Any]
-Rows = npt.NDArray[np.int64]
 
 
 def read_tiles(
@@ -41,74 +42,109 @@ def read_tiles(
     OSError
         When chunks are not what they were when the data set was opened, or cannot be read.
     """
-    grid = binding.grid
+    grid, y = binding.grid, binding.layout.y[0]
     arrays = Arrays(next(iter(files.values())).path)
     rows = max(1, batch_bytes // (8 * grid.n_points))
-    for piece in partition.slices:
-        file, number = files[piece.file], piece.file
-        if arrays.tile_digest(binding.layout.y[0], grid, number) != file.digest:
-            raise OSError(
-                f"{file.name} of {file.path} has changed since the data set was opened: start again"
-            )
-        yield from _batches(Tile(arrays, binding, grid, number), rows)
+    numbers = [piece.file for piece in partition.slices]
+    for tiles in grid.stretches(numbers, arrays.array(y).chunks):
+        for number in tiles:
+            if arrays.tile_digest(y, grid, number) != files[number].digest:
+                raise OSError(
+                    f"{files[number].name} of {files[number].path} has changed since the data set "
+                    "was opened: start again"
+                )
+        yield from _batches(arrays, binding, tiles, rows)
 
 
-def _batches(tile: "Tile", rows: int) -> Iterator[Curves]:
-    """Yield the curves of a tile; it is forgotten before the next is read."""
-    for start in range(0, len(tile), rows):
-        yield tile.curves(slice(start, min(start + rows, len(tile))))
+def first_stretch(files: Mapping[int, File], partition: Partition, binding: Binding) -> Partition:
+    """Return the part of a partition that is read at once, before its first curves are there."""
+    arrays = Arrays(next(iter(files.values())).path)
+    chunks = arrays.array(binding.layout.y[0]).chunks
+    tiles = next(binding.grid.stretches([s.file for s in partition.slices], chunks))
+    return replace(partition, slices=partition.slices[: len(tiles)])
+
+
+def _batches(arrays: Arrays, binding: Binding, tiles: Sequence[int], rows: int) -> Iterator[Curves]:
+    """Yield the curves of a stretch; it is forgotten before the next is read."""
+    grid = binding.grid
+    names = _along_curves(binding)
+    taken = [taken_curves(arrays, grid, binding.where, number) for number in tiles]
+    read = [read_points(arrays, grid, name, tiles, taken) for name in names]
+    for number, some, *points in zip(tiles, taken, *read, strict=True):
+        tile = Tile(arrays, binding, number, some, dict(zip(names, points, strict=True)))
+        for start in range(0, len(tile), rows):
+            yield tile.curves(slice(start, min(start + rows, len(tile))))
+
+
+def _along_curves(binding: Binding) -> list[str]:
+    """Return the arrays that have a value a point."""
+    sources = [*binding.predictors.values(), binding.layout.sigma]
+    names = [s.columns[0] for s in sources if isinstance(s, PerPoint)]
+    masks = [binding.grid.mask] if binding.grid.mask else []
+    return list(dict.fromkeys([*binding.layout.y, *masks, *names]))
 
 
 class Tile:
-    """One tile, read: a row a curve.
+    """One tile, read: a row for each curve that is taken.
 
     Parameters
     ----------
     arrays
         The group.
-    binding, grid
-        Which arrays feed the model, and how they lie.
+    binding
+        Which arrays feed the model.
     number
         Which tile.
+    taken
+        The positions of the curves that are taken; None: all are.
+    points
+        (n_curves, n_points) of each array that has a value a point; one row if all share it.
     """
 
-    def __init__(self, arrays: Arrays, binding: Binding, grid: Grid, number: int) -> None:
+    def __init__(
+        self,
+        arrays: Arrays,
+        binding: Binding,
+        number: int,
+        taken: Rows | None,
+        points: Mapping[str, Numbers],
+    ) -> None:
+        grid, layout = binding.grid, binding.layout
         self._arrays, self._binding, self._grid = arrays, binding, grid
         self._region = grid.region(number)
-        layout = binding.layout
-        self._y = self._points(layout.y[0])
-        self._mask = None if grid.mask is None else self._points(grid.mask) != 0
+        rows = slice(None) if taken is None else taken
+        self._points = points
+        self._mask = None if grid.mask is None else points[grid.mask] != 0
         sources = [*binding.predictors.values(), layout.sigma]
-        names = {s.columns[0] for s in sources if isinstance(s, PerPoint)}
-        self._held = {name: self._points(name) for name in sorted(names)}
         single = [*sources, *binding.constants.values(), *binding.p0.values()]
         names = {s.column for s in single if isinstance(s, PerCurve)}
         self._single = {
-            name: stored_values(arrays, grid, name, self._region) for name in sorted(names)
+            name: stored_values(arrays, grid, name, self._region)[rows] for name in sorted(names)
         }
-        self._ids = self._curve_ids(layout.curve_id)
-        self._keep = [
+        kept = [
             column_of(arrays, grid, field.name, self._region, field.type) for field in binding.keep
         ]
-        self._index = index_of(self._region)
-        taken = taken_curves(arrays, grid, binding.where, number)
-        self._taken = np.arange(len(self._y)) if taken is None else taken
+        self._ids, *self._keep = (
+            column if taken is None else column.take(pa.array(taken))
+            for column in [self._curve_ids(layout.curve_id), *kept]
+        )
+        self._index = [positions[rows] for positions in index_of(self._region)]
 
     def __len__(self) -> int:
         """Return the number of curves that are taken."""
-        return len(self._taken)
+        return len(self._ids)
 
-    def curves(self, some: slice) -> Curves:
-        """Return some of the curves that are taken."""
-        binding, rows = self._binding, self._taken[some]
-        chosen = pa.array(rows)
-        y = self._decoded(binding.layout.y[0], self._y[rows])  # a copy: no hold on the whole tile
+    def curves(self, rows: slice) -> Curves:
+        """Return some of the curves; they keep nothing else of the stretch in memory."""
+        binding = self._binding
+        y = self._some(binding.layout.y[0], rows)
         if self._mask is not None:
-            y = without(y, np.broadcast_to(self._mask[_of(self._mask, rows)], y.shape))
+            mask = self._mask[rows if len(self._mask) > 1 else slice(None)]
+            y = without(y, np.broadcast_to(mask, y.shape))
         x = {name: self._arranged(s, rows, y.shape) for name, s in binding.predictors.items()}
         sigma = binding.layout.sigma
         return Curves(
-            ids=self._ids.take(chosen),
+            ids=self._ids[rows],
             index=tuple(pa.array(positions[rows]) for positions in self._index),
             x={name: one_row(v) if v.ndim == 2 else v for name, v in x.items()},
             y=y,
@@ -116,36 +152,28 @@ class Tile:
             sigma=None if sigma is None else self._arranged(sigma, rows, y.shape),
             p0={name: self._value(s, rows) for name, s in binding.p0.items()},
             constants={name: self._value(s, rows) for name, s in binding.constants.items()},
-            keep=tuple(column.take(chosen) for column in self._keep),
+            keep=tuple(column[rows] for column in self._keep),
         )
 
-    def _points(self, name: str) -> Numbers:
-        """Read an array, (n_curves, n_points) as stored; one row if it has no map dimension."""
-        grid = self._grid
-        dims = grid.arrays[name].dims
-        order = (*grid.map, *grid.fit)
-        stored = self._arrays.read(name, grid.within(dims, self._region))
-        laid = in_order(stored, dims, order)
-        sizes = [s.stop - s.start for s in self._region] if set(dims) & set(grid.map) else []
-        shape = (*(sizes or [1] * len(grid.map)), *grid.fit_shape)
-        return np.ascontiguousarray(np.broadcast_to(laid, shape)).reshape(-1, grid.n_points)
+    def _some(self, name: str, rows: slice) -> Numbers:
+        """Return the numbers of some curves, (n_curves, n_points)."""
+        return self._decoded(name, self._points[name][rows].copy())
 
     def _decoded(self, name: str, stored: Numbers) -> Numbers:
         """Return the numbers that stored ones stand for."""
         return self._arrays.encoding(name).decode(stored)
 
-    def _value(self, source: PerCurve | Constant, rows: Rows) -> Any:
+    def _value(self, source: PerCurve | Constant, rows: slice) -> Any:
         """Return a value a curve, or the number that all have."""
         if isinstance(source, Constant):
             return source.value
         values = self._decoded(source.column, self._single[source.column][rows])
         return values.astype(np.float64)
 
-    def _arranged(self, source: Source, rows: Rows, shape: tuple[int, ...]) -> Numbers:
+    def _arranged(self, source: Source, rows: slice, shape: tuple[int, ...]) -> Numbers:
         """Return a value a point: (n_points,) if shared, else (n_curves, n_points)."""
         if isinstance(source, PerPoint):
-            name = source.columns[0]
-            return self._decoded(name, self._held[name][rows])
+            return self._some(source.columns[0], rows)
         if isinstance(source, Shared):
             return np.array(source.values)
         values = np.asarray(self._value(source, rows))
@@ -171,8 +199,3 @@ def running_numbers(grid: Grid, region: Region) -> npt.NDArray[np.int64]:
     for positions, size in zip(index_of(region), grid.map_shape, strict=True):
         numbers = numbers * size + positions
     return numbers
-
-
-def _of(mask: Numbers, rows: Rows) -> Any:
-    """Return the rows of a mask; all if it is one row for all curves."""
-    return rows if len(mask) > 1 else slice(None)

@@ -1,4 +1,4 @@
-"""A worker holds a tile of arrays at a time, whatever their chunks."""
+"""A worker holds a partition of a column of chunks at a time, whatever that has."""
 
 import sys
 from pathlib import Path
@@ -12,11 +12,14 @@ from distributed import Client
 from manyfit.pipeline.cluster import local_cluster
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.dataset import open_dataset
+from manyfit.pipeline.plan import plan_dataset
 from manyfit.pipeline.run import fit_dataset
-from manyfit.solver.model import Model
 from manyfit.solver.options import FitOptions
 
 N_POINTS = 100
+PARTITION_BYTES = 64_000_000
+HELD_MB = 32 + 32
+"""A partition of float32, and a slab while it is read."""
 LIMIT_MB = 400
 """What a worker may take besides the arrays, as with any data (see test_memory)."""
 
@@ -44,9 +47,8 @@ def test_chunks_that_cut_the_fit_axis_are_joined_in_bounded_memory(
             y[k] = noise * (1 + k)
         columns = Columns(x=np.arange(100.0), axis="time")
         dataset = open_dataset(path, columns)
-        binding = dataset.bind(Model.from_function(model), FitOptions(), [1.0, 1.0, 1.0])
-        held = binding.grid.held_bytes / 2**20
-        assert f"memory     {binding.grid.held_bytes / 1e6:,.1f} MB of arrays" in str(binding)
+        plan = plan_dataset(dataset, partition_bytes=PARTITION_BYTES)
+        assert len(plan.partitions) == rows // 200
         with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as client:  # type: ignore[no-untyped-call]
             fit_dataset(
                 dataset,
@@ -55,9 +57,9 @@ def test_chunks_that_cut_the_fit_axis_are_joined_in_bounded_memory(
                 p0=[1.0, 1.0, 1.0],
                 options=FitOptions(maxfev=2),
                 cluster=client,
+                partition_bytes=PARTITION_BYTES,
             )
             peaks[rows] = max(client.run(peak_mb).values())
-        print(f"{rows} rows: {peaks[rows]:.0f} MB, of which {held:.0f} MB are projected for arrays")
-        assert held < 70
-        assert peaks[rows] < held + LIMIT_MB
+        print(f"{rows} rows: {peaks[rows]:.0f} MB")
+        assert peaks[rows] < HELD_MB + LIMIT_MB
     assert peaks[1200] < 1.25 * peaks[400]

@@ -90,7 +90,7 @@ def test_the_worker_with_least_room_counts() -> None:
     assert memory_line(PILOT, [(None, 2)]) == (
         "memory     200 MB a worker at its peak, without a limit"
     )
-    with pytest.raises(ValueError, match=r"would need 250 MB .*, but may have 249 MB: start fewer"):
+    with pytest.raises(ValueError, match=r"need 250 MB .* have 249 MB: start fewer.*--partition-s"):
         memory_line(PILOT, [(900_000_000, 1), (249_000_000, 3)])
 
 

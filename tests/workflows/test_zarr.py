@@ -84,7 +84,6 @@ def test_the_plan_says_how_arrays_are_read(stack: Path, tmp_path: Path, invoke: 
     assert f"{3 * CURVES:,} curves in 3 tile(s)" in done.stdout
     assert "zarr (time 4, row 96, col 64), a curve along time, mask: bad" in done.stdout
     assert "x          4 values, 0 .. 5" in done.stdout
-    assert "memory     0.1 MB of arrays at a time, in each worker" in done.stdout
     assert not (tmp_path / "out").exists()
 
 
