@@ -54,6 +54,7 @@ class Arrays:
         self._root = as_store(self.path)
         self._opened: dict[str, Array] = {}
         self._stamps: dict[str, Stamp] = {}
+        self._told: dict[str, str] = {}
 
     @cached_property
     def names(self) -> list[str]:
@@ -142,9 +143,11 @@ class Arrays:
 
     def metadata_digest(self, name: str) -> str:
         """Return a hash of what the metadata of an array say, but for its shape."""
-        told = {k: v for k, v in self.array(name).metadata.to_dict().items() if k != "shape"}
-        text = json.dumps(told, default=str, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        if name not in self._told:
+            told = {k: v for k, v in self.array(name).metadata.to_dict().items() if k != "shape"}
+            text = json.dumps(told, default=str, sort_keys=True)
+            self._told[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._told[name]
 
     def digest(self, name: str, region: Region | None = None) -> str:
         """Return a hash that tells an array, or a part of it, from itself when it was changed."""
