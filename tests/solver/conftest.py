@@ -1,9 +1,10 @@
-"""Both engines under the same tests."""
+"""Both engines under the same tests, and tests that are told what others were told."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from manyfit.solver import formulas
 from manyfit.solver.compiled import Compiled
 
 
@@ -14,3 +15,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "reference":
             patch.setattr(Compiled, "for_batch", classmethod(lambda *_: None))
         yield request.param
+
+
+@pytest.fixture
+def forget() -> Iterator[None]:
+    """Have a test told what others were told before: a warning is given once a process."""
+    formulas._tell.cache_clear()
+    yield
+    formulas._tell.cache_clear()

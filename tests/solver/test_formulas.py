@@ -4,7 +4,7 @@ import functools
 import math
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,46 +14,14 @@ import scipy.integrate
 import scipy.interpolate
 from scipy.optimize import curve_fit
 
-from manyfit.solver import formulas
-from manyfit.solver.arrays import Floats
 from manyfit.solver.batch import fit_curves
-from manyfit.solver.graph.graph import GraphFunction
 from manyfit.solver.library.registry import MODELS, get_model
 from manyfit.solver.model import Model
 from manyfit.solver.pointwise import ModelWarning
-from manyfit.solver.result import BatchFit
+from tests.solver.plain_decay import X, by_formula, decay, decay_jac, noisy
 
 Function = Callable[..., Any]
-X = np.linspace(0.1, 3, 24)
-
-
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    """Have each test told what others were told before."""
-    formulas._tell.cache_clear()
-    yield
-    formulas._tell.cache_clear()
-
-
-def noisy(n_curves: int = 3) -> Floats:
-    """Return decays."""
-    rng = np.random.default_rng(7)
-    exact = rng.uniform(1.5, 2.5, (n_curves, 1)) * np.exp(-1.2 * X)
-    return exact + 0.02 * rng.normal(size=exact.shape)
-
-
-def decay(x: Any, a: Any, b: Any) -> Any:
-    return a * np.exp(-b * x)
-
-
-def decay_jac(x: Any, a: Any, b: Any) -> list[Any]:
-    return [np.exp(-b * x), -a * x * np.exp(-b * x)]
-
-
-def by_formula(fit: BatchFit) -> bool:
-    """Return whether a fit was done by a formula that was read from a plain function."""
-    return fit.model.graph is not None and isinstance(fit.model.func, GraphFunction)
-
+pytestmark = pytest.mark.usefixtures("forget")
 
 # Functions that are no formula ----------------------------------------------------------------
 

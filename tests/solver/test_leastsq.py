@@ -1,4 +1,4 @@
-"""leastsq stands in for SciPy's: same call, same returns, same failures, and a truer end."""
+"""leastsq stands in for SciPy's: same call, same returns, and a truer end."""
 
 import re
 from collections.abc import Callable
@@ -11,37 +11,11 @@ import scipy.optimize
 from manyfit.solver.arrays import Floats
 from manyfit.solver.leastsq import leastsq
 from manyfit.solver.status import Status
-
-X = np.linspace(0, 5, 20)
-Y = 2 * np.exp(-1.5 * X) + 0.5 + 0.02 * np.cos(37 * X)
-START = [1.0, 1.0, 1.0]
-SUCCESS = {1, 2, 3, 4}
-
-
-def decay(p: Any, x: Floats = X, y: Floats = Y) -> Any:
-    return p[0] * np.exp(-p[1] * x) + p[2] - y
-
-
-def decay_jac(p: Any, x: Floats = X, y: Floats = Y) -> Floats:
-    del y
-    e = np.exp(-p[1] * x)
-    return np.stack([e, -p[0] * x * e, np.ones_like(x)], axis=1)
+from tests.solver.one_decay import START, SUCCESS, Counted, X, Y, decay, decay_jac
 
 
 def rosenbrock(p: Any) -> Any:
     return np.array([10 * (p[1] - p[0] ** 2), 1 - p[0]])
-
-
-class Counted:
-    """A function that counts its calls."""
-
-    def __init__(self, func: Callable[..., Any]) -> None:
-        self.func = func
-        self.calls = 0
-
-    def __call__(self, *args: Any) -> Any:
-        self.calls += 1
-        return self.func(*args)
 
 
 def assert_same_as_scipy(func: Callable[..., Any], x0: Any, **options: Any) -> None:
@@ -189,101 +163,6 @@ def test_atol_is_another_name_of_ftol() -> None:
         leastsq(decay, START, ftol=1e-3, atol=1e-2)
 
 
-# Misuse
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"ftol": -1},
-        {"xtol": -1},
-        {"gtol": -1},
-        {"factor": 0},
-        {"diag": [0, 1, 1]},
-        {"ftol": np.nan},
-    ],
-    ids=str,
-)
-def test_improper_input_is_an_error_or_ier_0(options: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="Improper input parameters"):
-        leastsq(decay, START, **options)
-    x, cov_x, infodict, message, ier = leastsq(decay, START, full_output=True, **options)
-    assert (x.tolist(), cov_x, ier, infodict["nfev"]) == (START, None, 0, 0)
-    assert "Improper input parameters" in message
-    assert infodict["fjac"].shape == (3, X.size)
-
-
-def test_no_parameters_are_improper_input() -> None:
-    with pytest.raises(TypeError, match="Improper input parameters"):
-        leastsq(lambda p: np.ones(1) + p.sum(), [])
-    assert leastsq(lambda p: np.ones(1) + p.sum(), [], full_output=True)[4] == 0
-
-
-def test_more_parameters_than_residuals_are_an_error() -> None:
-    with pytest.raises(TypeError, match=r"func input vector length N=3 must not exceed .* M=2"):
-        leastsq(lambda p: p[:2], START)
-
-
-@pytest.mark.parametrize("shape", [(3, 20), (20, 2), (20,)])
-def test_a_wrong_shape_of_the_jacobian_is_an_error(shape: tuple[int, ...]) -> None:
-    def wrong(p: Any) -> Any:
-        return np.ones(shape) * p[0]
-
-    with pytest.raises(TypeError, match=r"mismatch .* 'Dfun' argument 'wrong'.* \(20, 3\) but"):
-        leastsq(decay, START, Dfun=wrong)
-
-
-@pytest.mark.parametrize("shape", [(3,), (3, 1), (1, 3)])
-def test_the_jacobian_of_one_parameter_may_have_any_shape(shape: tuple[int, ...]) -> None:
-    x, _ = leastsq(lambda p: p - np.arange(3.0), [9.0], Dfun=lambda p: np.ones(shape) + 0 * p)
-    assert x == pytest.approx([1.0])
-
-
-@pytest.mark.parametrize("which", ["func", "Dfun"])
-def test_a_shape_that_changes_is_an_error(which: str) -> None:
-    calls = Counted(lambda a: a if calls.calls < 3 else a[:-1])
-    func = (lambda p: calls(decay(p))) if which == "func" else decay
-    jac = (lambda p: calls(decay_jac(p))) if which == "Dfun" else decay_jac
-    with pytest.raises(ValueError, match=rf"changed size between calls: {which} now returns"):
-        leastsq(func, START, Dfun=jac)
-
-
-@pytest.mark.parametrize(
-    ("value", "phrase"),
-    [
-        (np.ones((4, 4)), r"shape \(4, 4\), it must be one-dimensional"),
-        (np.ones(4) * 1j, "complex128"),
-        (["a", "b", "c"], "<U1"),
-        (np.array([1.0, None, "x"], dtype=object), "could not convert string to float"),
-        (None, "func returned None"),
-    ],
-)
-def test_residuals_must_be_a_vector_of_real_numbers(value: Any, phrase: str) -> None:
-    with pytest.raises(TypeError, match=rf"not a proper array of floats: .*{phrase}"):
-        leastsq(lambda p: value if p is not None else p, [1.0])
-
-
-def test_the_start_must_be_real() -> None:
-    with pytest.raises(TypeError, match=r"Cannot cast x0 from dtype.'complex128'."):
-        leastsq(decay, [1j, 1, 1])
-
-
-def test_diag_needs_a_value_for_each_parameter() -> None:
-    with pytest.raises(ValueError, match=r"diag must have 3 values, one a parameter, got \[1, 1\]"):
-        leastsq(decay, START, diag=[1, 1])
-
-
-@pytest.mark.parametrize("jac", [None, decay_jac])
-def test_what_func_raises_is_passed_on(jac: Any) -> None:
-    def fails_later(p: Any) -> Any:
-        if p[0] != 1.0:
-            raise ZeroDivisionError("mine")
-        return decay(p)
-
-    with pytest.raises(ZeroDivisionError, match="mine"):
-        leastsq(fails_later, START, Dfun=jac)
-
-
 def test_func_may_write_into_its_argument_and_reuse_its_result() -> None:
     buffer = np.empty_like(X)
 
@@ -350,74 +229,3 @@ def test_huge_residuals_do_not_overflow() -> None:
     x, ier = leastsq(lambda p: 1e200 * (p - np.arange(4.0)), [3.0])
     assert ier in SUCCESS
     assert x == pytest.approx([1.5])
-
-
-# Bounds
-
-
-@pytest.mark.parametrize("jac", [None, decay_jac], ids=["differences", "exact"])
-@pytest.mark.parametrize(
-    ("lower", "upper"),
-    [
-        ([0, 0, 0], [1.8, 9, 9]),
-        ([0, 1.7, 0], [9, 9, 9]),
-        ([0, 0, 0.55], [1.9, 9, 9]),
-        ([-np.inf, -np.inf, 0.6], [1.5, 1.2, np.inf]),
-        ([0.9, 0.9, 0.9], [1.1, 1.1, 1.1]),
-        (0, 9),
-        (-np.inf, 1.4),
-    ],
-    ids=str,
-)
-def test_bounded_minimum_is_that_of_least_squares(lower: Any, upper: Any, jac: Any) -> None:
-    bounds = (lower, upper)
-    start = np.clip(START, lower, upper)
-    x, ier = leastsq(decay, start, Dfun=jac, bounds=bounds, ftol=1e-12)
-    theirs = scipy.optimize.least_squares(
-        decay, start, jac=decay_jac, bounds=bounds, method="dogbox", ftol=1e-14, gtol=1e-14
-    )
-    assert ier in SUCCESS
-    assert np.all(x >= lower)
-    assert np.all(x <= upper)
-    np.testing.assert_allclose(x, theirs.x, rtol=2e-5)
-    assert np.sum(decay(x) ** 2) <= 2 * theirs.cost * (1 + 1e-8)
-
-
-def test_func_is_never_called_outside_the_bounds() -> None:
-    lower, upper = np.array([0.0, 1.7, 0.55]), np.array([1.8, 9.0, 9.0])
-
-    def guarded(p: Floats) -> Any:
-        assert np.all(p >= lower)
-        assert np.all(p <= upper)
-        return decay(p)
-
-    x, ier = leastsq(guarded, [1.8, 1.7, 0.55], bounds=(lower, upper))
-    assert ier in SUCCESS
-    assert x[:2].tolist() == [1.8, 1.7]
-
-
-def test_bounds_that_bound_nothing_change_nothing() -> None:
-    plain = leastsq(decay, START)[0]
-    np.testing.assert_array_equal(leastsq(decay, START, bounds=(-np.inf, np.inf))[0], plain)
-    np.testing.assert_allclose(leastsq(decay, START, bounds=(-1e9, 1e9))[0], plain, rtol=1e-6)
-
-
-def test_bounds_may_be_an_object_with_lb_and_ub() -> None:
-    bounds = scipy.optimize.Bounds([0, 0, 0], [1.8, 9, 9])
-    assert leastsq(decay, START, bounds=bounds)[0][0] == pytest.approx(1.8)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "phrase"),
-    [
-        ((0, 1, 2), "bounds must be .lower, upper., scalars or 3 values each"),
-        (([0, 0], 9), "bounds must be .lower, upper., scalars or 3 values each"),
-        (("a", "b"), "bounds must be .lower, upper."),
-        ((1, 1), "Each lower bound must be strictly less than each upper bound"),
-        ((np.nan, 9), "Each lower bound must be strictly less than each upper bound"),
-        ((2, 9), "Initial guess is outside of provided bounds"),
-    ],
-)
-def test_bounds_that_cannot_be_are_an_error(bounds: Any, phrase: str) -> None:
-    with pytest.raises(ValueError, match=phrase):
-        leastsq(decay, START, bounds=bounds)
