@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
+from manyfit.pipeline.arrays import grid as grids
 from manyfit.pipeline.cluster import local_cluster
 from manyfit.pipeline.columns import Columns
 
@@ -113,6 +114,12 @@ def model() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def values_of() -> Callable[..., Floats]:
     return make_values
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have tiles of arrays as small as chunks, so that a few curves make several."""
+    monkeypatch.setattr(grids, "TILE_CURVES", 1)
 
 
 @pytest.fixture(scope="session")

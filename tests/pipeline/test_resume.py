@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-import manyfit
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.errors import JobMismatchError, SinkLockedError
 from manyfit.pipeline.lock import locked
@@ -24,6 +20,7 @@ from manyfit.pipeline.run import fit_dataset
 from manyfit.pipeline.sink import Sink
 from manyfit.solver.model import Model
 from manyfit.solver.options import FitOptions
+from tests.pipeline.killable import start_run, wait_for
 
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
 NOWHERE = "tcp://127.0.0.1:9"
@@ -289,44 +286,6 @@ def test_reading_what_is_not_there_says_so(job: Any, client: Any, tmp_path: Path
         read_result(tmp_path / "out")
 
 
-SCRIPT = """
-    import os, sys, time
-    import numpy as np
-    from manyfit import FitOptions, fit_dataset
-
-    def slow_decay(x, a, b, c):
-        time.sleep(float(os.environ.get("DELAY", 0)))
-        return a * np.exp(-b * x) + c
-
-    if __name__ == "__main__":
-        fit_dataset(
-            sys.argv[1], slow_decay, sys.argv[2], p0=[1, 1, 1], n_workers=2,
-            partition_bytes=15_000, progress=lambda p: print(p.partitions_done, flush=True),
-            options=FitOptions(engine="reference"),
-        )
-"""
-
-
-def start_script(folder: Path, path: Path, out: Path, delay: str = "0") -> subprocess.Popen[str]:
-    script = folder / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-    root = str(Path(str(manyfit.__file__)).parents[1])
-    return subprocess.Popen(
-        [sys.executable, str(script), str(path), str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": root, "DELAY": delay},
-        start_new_session=True,
-    )
-
-
-def wait_for(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdout is not None
-    while (text := process.stdout.readline()).strip() != line:
-        assert text, process.stderr and process.stderr.read()
-
-
 def all_gone(processes: list[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=60)[1]
 
@@ -342,7 +301,7 @@ def test_a_run_that_is_killed_goes_on(
     tmp_path: Path,
 ) -> None:
     path, out = layouts.write("list", values, rows=100), tmp_path / "out"
-    process = start_script(tmp_path, path, out, "0.02")
+    process = start_run(tmp_path, path, out, 15_000, "0.02")
     wait_for(process, "2")
     children = psutil.Process(process.pid).children(recursive=True)
     if how is signal.SIGKILL:
@@ -356,7 +315,7 @@ def test_a_run_that_is_killed_goes_on(
     before = times(out)
     done = list((out / "_manyfit").glob("0*.json"))
     assert 2 <= len(done) < 6
-    again = start_script(tmp_path, path, out)
+    again = start_run(tmp_path, path, out, 15_000)
     _, errors = again.communicate(timeout=60)
     assert again.returncode == 0, errors
     after = times(out)

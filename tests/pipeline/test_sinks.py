@@ -1,11 +1,7 @@
 """What holds of every sink, whatever files it makes: one suite, inherited by each."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +12,6 @@ import pyarrow as pa
 import pytest
 import zarr
 
-import manyfit
-from manyfit.pipeline.arrays import grid as grids
 from manyfit.pipeline.arrays.store import as_store
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.errors import DatasetError, JobMismatchError, SinkLockedError
@@ -31,6 +25,7 @@ from manyfit.pipeline.verify import verify_result
 from manyfit.solver.batch import fit_curves
 from manyfit.solver.options import FitOptions
 from manyfit.workflows.show.report import show_result
+from tests.pipeline.killable import start_run, wait_for
 
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
 NOWHERE = "tcp://127.0.0.1:9"
@@ -38,30 +33,7 @@ X = np.linspace(0.0, 4.0, 16)
 TILE_BYTES = 100 * 16 * 8
 N_PARTITIONS = 6
 
-SCRIPT = """
-    import os, sys, time
-    import numpy as np
-    from manyfit.pipeline.arrays import grid
-    from manyfit import FitOptions, fit_dataset
-
-    grid.TILE_CURVES = 1
-
-    def slow_decay(x, a, b, c):
-        time.sleep(float(os.environ.get("DELAY", 0)))
-        return a * np.exp(-b * x) + c
-
-    if __name__ == "__main__":
-        fit_dataset(
-            sys.argv[1], slow_decay, sys.argv[2], p0=[1, 1, 1], n_workers=2,
-            partition_bytes=12800, progress=lambda p: print(p.partitions_done, flush=True),
-            options=FitOptions(engine="reference"),  # calls the function, which takes its time
-        )
-"""
-
-
-@pytest.fixture(autouse=True)
-def _tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grids, "TILE_CURVES", 1)
+pytestmark = pytest.mark.usefixtures("small_tiles")
 
 
 @pytest.fixture
@@ -257,10 +229,8 @@ class SinkTests:
     def test_a_run_that_is_killed_goes_on(
         self, how: signal.Signals, image: Path, client: Any, job: Any, out: Place, tmp_path: Path
     ) -> None:
-        process = self.start(tmp_path, image, out, "0.02")
-        assert process.stdout is not None
-        while process.stdout.readline().strip() != "2":
-            assert process.poll() is None, process.communicate()
+        process = start_run(tmp_path, image, out, TILE_BYTES, "0.02")
+        wait_for(process, "2")
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         process.communicate(timeout=60)
@@ -270,7 +240,7 @@ class SinkTests:
         assert 2 <= len(done) < 6
         self.check_unfinished(out, done)
         before = {p: stamp(p) for k in done for p in self.files(sink, k)}
-        again = self.start(tmp_path, image, out)
+        again = start_run(tmp_path, image, out, TILE_BYTES)
         _, errors = again.communicate(timeout=60)
         assert again.returncode == 0, errors
         assert {p: stamp(p) for p in before} == before
@@ -280,19 +250,6 @@ class SinkTests:
         job(out.parent / f"undisturbed {self.name}", client, options=options)
         undisturbed = read_result(out.parent / f"undisturbed {self.name}")
         assert bits_of(read_result(out)) == bits_of(undisturbed)
-
-    def start(self, folder: Path, data: Path, out: Place, delay: str = "0") -> Any:
-        script = folder / "script.py"
-        script.write_text(textwrap.dedent(SCRIPT))
-        root = str(Path(str(manyfit.__file__)).parents[1])
-        return subprocess.Popen(
-            [sys.executable, str(script), str(data), str(out)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": root, "DELAY": delay},
-            start_new_session=True,
-        )
 
     def check_unfinished(self, out: Place, done: list[int]) -> None:
         """Check that what is not committed does not look so."""

@@ -17,10 +17,7 @@ from manyfit.pipeline.verify import verify_result
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
 NAMES = ["table", "maps.zarr"]
 
-
-@pytest.fixture(autouse=True)
-def _tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grids, "TILE_CURVES", 1)
+pytestmark = pytest.mark.usefixtures("small_tiles")
 
 
 class Stack:

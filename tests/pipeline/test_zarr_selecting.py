@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 import pytest
 import zarr
 
-from manyfit.pipeline.arrays import grid as grids
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.dataset import open_dataset
 from manyfit.pipeline.errors import DatasetError, JobMismatchError
@@ -23,10 +22,7 @@ TILE_BYTES = 100 * 16 * 8
 WHERE = "intensity > 250 and plate != 'p7'"
 NOT_SELECTED = -127
 
-
-@pytest.fixture(autouse=True)
-def _tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grids, "TILE_CURVES", 1)
+pytestmark = pytest.mark.usefixtures("small_tiles")
 
 
 @pytest.fixture
