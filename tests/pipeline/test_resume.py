@@ -20,7 +20,7 @@ from manyfit.pipeline.run import fit_dataset
 from manyfit.pipeline.sink import Sink
 from manyfit.solver.model import Model
 from manyfit.solver.options import FitOptions
-from tests.pipeline.killable import start_run, wait_for
+from tests.pipeline.killable import run, start_run, wait_for
 
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
 NOWHERE = "tcp://127.0.0.1:9"
@@ -301,7 +301,7 @@ def test_a_run_that_is_killed_goes_on(
     tmp_path: Path,
 ) -> None:
     path, out = layouts.write("list", values, rows=100), tmp_path / "out"
-    process = start_run(tmp_path, path, out, 15_000, "0.02")
+    process = start_run(path, out, 15_000)
     wait_for(process, "2")
     children = psutil.Process(process.pid).children(recursive=True)
     if how is signal.SIGKILL:
@@ -315,9 +315,7 @@ def test_a_run_that_is_killed_goes_on(
     before = times(out)
     done = list((out / "_manyfit").glob("0*.json"))
     assert 2 <= len(done) < 6
-    again = start_run(tmp_path, path, out, 15_000)
-    _, errors = again.communicate(timeout=60)
-    assert again.returncode == 0, errors
+    run(path, out, 15_000, cluster=client)
     after = times(out)
     kept = {f"part-{r.stem}.parquet" for r in done}
     assert {name for name in after if after[name] == before.get(name)} == kept

@@ -25,7 +25,7 @@ from manyfit.pipeline.verify import verify_result
 from manyfit.solver.batch import fit_curves
 from manyfit.solver.options import FitOptions
 from manyfit.workflows.show.report import show_result
-from tests.pipeline.killable import start_run, wait_for
+from tests.pipeline.killable import run, start_run, wait_for
 
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
 NOWHERE = "tcp://127.0.0.1:9"
@@ -227,9 +227,9 @@ class SinkTests:
 
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
     def test_a_run_that_is_killed_goes_on(
-        self, how: signal.Signals, image: Path, client: Any, job: Any, out: Place, tmp_path: Path
+        self, how: signal.Signals, image: Path, client: Any, job: Any, out: Place
     ) -> None:
-        process = start_run(tmp_path, image, out, TILE_BYTES, "0.02")
+        process = start_run(image, out, TILE_BYTES)
         wait_for(process, "2")
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
@@ -240,9 +240,7 @@ class SinkTests:
         assert 2 <= len(done) < 6
         self.check_unfinished(out, done)
         before = {p: stamp(p) for k in done for p in self.files(sink, k)}
-        again = start_run(tmp_path, image, out, TILE_BYTES)
-        _, errors = again.communicate(timeout=60)
-        assert again.returncode == 0, errors
+        run(image, out, TILE_BYTES, cluster=client)
         assert {p: stamp(p) for p in before} == before
         if isinstance(out, Path):
             assert not [p for p in out.rglob("*") if p.suffix in {".tmp", ".partial"}]
