@@ -60,7 +60,7 @@ def test_a_fit_runs_from_the_wheel_in_a_clean_environment(built: Path, tmp_path:
     python = tmp_path / "env" / "bin" / "python"
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     for command in (
-        [python, "-m", "pip", "install", "--quiet", str(wheel)],
+        [python, "-m", "pip", "install", "--quiet", "--no-compile", str(wheel)],
         [python, "-c", FIT],
         [python.parent / "manyfit", "models"],
     ):
