@@ -35,7 +35,7 @@ def manyfit() -> Command:
 
 @pytest.fixture
 def invoke() -> Invoke:
-    """Run a command in this process: for messages, not for fits."""
+    """Run a command in this process: for what starts no workers."""
 
     def run(*arguments: object) -> Result:
         return CliRunner().invoke(main, words(arguments), catch_exceptions=False)

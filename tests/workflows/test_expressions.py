@@ -67,7 +67,7 @@ def test_a_plan_tells_them(decays: Path, tmp_path: Path, invoke: Invoke) -> None
 
 
 def test_models_of_the_library_are_composed_on_the_command_line(
-    tmp_path: Path, manyfit: Command
+    tmp_path: Path, manyfit: Command, invoke: Invoke
 ) -> None:
     x = np.linspace(0, 10, 60)
     centres = np.linspace(6, 7, 20)[:, None]
@@ -81,7 +81,7 @@ def test_models_of_the_library_are_composed_on_the_command_line(
     assert done.returncode == 0, done.stderr
     rows = read_result(out)
     np.testing.assert_allclose(np.abs(rows["apart"]), centres[:, 0] - 3, atol=0.1)
-    assert f"fitted with {spec}: " in manyfit("show", out).stdout
+    assert f"fitted with {spec}: " in invoke("show", out).stdout
 
 
 def test_specs_and_python_make_the_same_model() -> None:

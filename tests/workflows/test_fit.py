@@ -57,7 +57,7 @@ def lines(tmp_path: Path) -> Path:
 
 
 def test_a_formula_is_fitted_and_its_run_is_known_again(
-    tmp_path: Path, manyfit: Command, lines: Path
+    tmp_path: Path, manyfit: Command, invoke: Invoke, lines: Path
 ) -> None:
     out = tmp_path / "out"
     told = []
@@ -69,17 +69,17 @@ def test_a_formula_is_fitted_and_its_run_is_known_again(
     assert ": 0 fitted in" in told[1]
     result = read_result(out)
     np.testing.assert_allclose(result["b"], 2 * list(np.linspace(1, 2, 30)), rtol=1e-9)
-    assert "a + b*x" in manyfit("show", out).stdout
+    assert "a + b*x" in invoke("show", out).stdout
 
 
 @pytest.mark.parametrize("layout", ["list", "long", "wide"])
 def test_every_layout_gives_the_same_fits(
-    tmp_path: Path, manyfit: Command, decays: Path, fits: Path, layout: str
+    tmp_path: Path, manyfit: Command, invoke: Invoke, decays: Path, fits: Path, layout: str
 ) -> None:
     shape = ("--curves", 300, "--points", 40, "--seed", 7, "--bad-share", 0)
     data, out = tmp_path / "data", tmp_path / "out"
-    done = manyfit("simulate", "-m", "exponential_decay", "--layout", layout, "--out", data, *shape)
-    assert done.returncode == 0, done.stderr
+    made = invoke("simulate", "-m", "exponential_decay", "--layout", layout, "--out", data, *shape)
+    assert made.exit_code == 0, made.stderr
     words = ["--layout", layout, *(["--x-values", "0:5:40"] if layout == "wide" else [])]
     done = manyfit("fit", data, "-m", "exponential_decay", "-o", out, "--workers", 1, *words)
     assert done.returncode == 0, done.stderr
@@ -104,9 +104,9 @@ def test_a_run_tells_how_it_went_and_what_is_next(
     assert "1 fitted before: 0 fitted in" in again.stdout
 
 
-def test_a_directory_of_another_job_is_refused(manyfit: Command, decays: Path, fits: Path) -> None:
-    done = manyfit("fit", decays, "-m", "gaussian", "-o", fits, "--workers", 1)
-    assert done.returncode == 2
+def test_a_directory_of_another_job_is_refused(invoke: Invoke, decays: Path, fits: Path) -> None:
+    done = invoke("fit", decays, "-m", "gaussian", "-o", fits, "--workers", 1)
+    assert done.exit_code == 2
     assert "holds the results of another job" in done.stderr
     assert "'exponential_decay' there, 'gaussian' here" in done.stderr
 
@@ -141,7 +141,7 @@ def test_options_reach_the_fit(tmp_path: Path, manyfit: Command, lines: Path) ->
 
 
 def test_partitions_that_fail_are_listed_with_exit_code_3(
-    tmp_path: Path, manyfit: Command, lines: Path
+    tmp_path: Path, manyfit: Command, invoke: Invoke, lines: Path
 ) -> None:
     command = ("fit", lines, "-m", "breaks:line", "-o", tmp_path / "out", "--workers", 1)
     size = ("--partition-size", "4kB", "--retries", 0)
@@ -151,8 +151,8 @@ def test_partitions_that_fail_are_listed_with_exit_code_3(
     assert "partition 1 failed: OSError: the detector was off" in done.stdout
     assert "TASK_LOST" in done.stdout
     assert "run the same command again: only that is done" in done.stdout
-    shown = manyfit("show", tmp_path / "out")
-    assert shown.returncode == 0
+    shown = invoke("show", tmp_path / "out")
+    assert shown.exit_code == 0
     assert "30 of 60 curves are not here: partitions that failed" in shown.stdout
     assert "OSError: the detector was off" in shown.stdout
 

@@ -15,6 +15,7 @@ PARAMS = ("a", "tau", "c")
 MODEL = "a*exp(-x/tau) + c"
 
 Command = Callable[..., Any]
+Invoke = Callable[..., Any]
 
 
 def fitted(manyfit: Command, out: Path, *options: object) -> Path:
@@ -83,8 +84,8 @@ def test_a_table_has_the_same_bits(maps: Path, tmp_path: Path, manyfit: Command)
         assert np.array_equal(ours, theirs, equal_nan=name not in {"curve_id", "compiled"})
 
 
-def test_the_maps_are_shown_and_verified(maps: Path, manyfit: Command) -> None:
-    shown = manyfit("show", maps)
-    assert shown.returncode == 0, shown.stderr
+def test_the_maps_are_shown_and_verified(maps: Path, invoke: Invoke) -> None:
+    shown = invoke("show", maps)
+    assert shown.exit_code == 0, shown.stderr
     assert f"4,096 curves fitted with {MODEL}" in shown.stdout
-    assert manyfit("verify", maps).returncode == 0
+    assert invoke("verify", maps).exit_code == 0

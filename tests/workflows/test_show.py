@@ -105,11 +105,11 @@ def test_truth_is_found_by_id_in_any_order(tmp_path: Path, result: Result, decay
 
 
 def test_truth_of_long_rows_stands_beside_them(
-    tmp_path: Path, result: Result, manyfit: Callable[..., Any]
+    tmp_path: Path, result: Result, invoke: Callable[..., Invoked]
 ) -> None:
     shape = ("--curves", 1200, "--points", 40, "--seed", 7, "--bad-share", 0.07)
     long = ("simulate", "-m", "exponential_decay", "--layout", "long", *shape)
-    assert manyfit(*long, "--out", tmp_path / "long.parquet").returncode == 0
+    assert invoke(*long, "--out", tmp_path / "long.parquet").exit_code == 0
     truth = compare(result, str(tmp_path / "long.parquet"))
     assert [q.name for q in truth.qualities] == ["a", "b", "c"]
 

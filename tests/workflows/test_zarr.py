@@ -38,7 +38,9 @@ def options(stack: Path, out: Path) -> list[object]:
     return [*data, "-o", out, "--workers", 1, "--retries", 0, "--partition-size", "1kB"]
 
 
-def test_a_stack_of_images_becomes_maps(stack: Path, tmp_path: Path, manyfit: Command) -> None:
+def test_a_stack_of_images_becomes_maps(
+    stack: Path, tmp_path: Path, manyfit: Command, invoke: Invoke
+) -> None:
     out = tmp_path / "the maps.zarr"
     done = manyfit("fit", *options(stack, out))
     assert done.returncode == 0, done.stderr
@@ -51,11 +53,11 @@ def test_a_stack_of_images_becomes_maps(stack: Path, tmp_path: Path, manyfit: Co
     assert left_out.tolist() == [[5, 7]]
     again = manyfit("fit", *options(stack, out))
     assert "3 fitted before: 0 fitted in" in again.stdout
-    assert manyfit("verify", out).returncode == 0
+    assert invoke("verify", out).exit_code == 0
 
 
 def test_a_chunk_that_cannot_be_read_is_one_partition(
-    stack: Path, tmp_path: Path, manyfit: Command
+    stack: Path, tmp_path: Path, manyfit: Command, invoke: Invoke
 ) -> None:
     out = tmp_path / "maps.zarr"
     chunk = stack / "run 1" / "image" / "c" / "2" / "1" / "0"
@@ -69,7 +71,7 @@ def test_a_chunk_that_cannot_be_read_is_one_partition(
     status = np.asarray(zarr.open_array(out, path="status", mode="r")[:])
     assert (status[32:64] == -128).all()
     assert (status[:32] > 0).all()
-    shown = manyfit("show", out)
+    shown = invoke("show", out)
     assert f"{CURVES:,} of {3 * CURVES:,} curves are not here" in shown.stdout
     chunk.write_bytes(whole)
     again = manyfit("fit", *options(stack, out))
