@@ -6,12 +6,9 @@ predictors and on the parameters alone. So the same function serves one curve (`
 parameters of shape (n_curves, 1)) by NumPy's broadcasting.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
-
-import numpy as np
 
 from .arrays import Bools, Floats
 from .composition import combined, prefixed, tied
@@ -20,6 +17,7 @@ from .graph.graph import Graph
 from .graph.nodes import depends_on_predictors
 from .graph.parsing import parse
 from .graph.verifying import trusted_formula
+from .signature import label, signature_of
 
 Guess = Callable[[Any, Floats, Bools], Floats]
 
@@ -146,30 +144,30 @@ class Model:
         ValueError
             When the parameters cannot be read from the signature, or a name is not in it.
         """
-        positional, variadic, defaults = _signature(func)
+        signature, called = signature_of(func), label(func)
         if x is None:
-            if not positional:
-                raise ValueError(f"{_label(func)} has no named first argument: give x='name'")
-            predictors: tuple[str, ...] = (positional[0],)
+            if not signature.positional:
+                raise ValueError(f"{called} has no named first argument: give x='name'")
+            predictors: tuple[str, ...] = (signature.positional[0],)
         else:
             predictors = (x,) if isinstance(x, str) else tuple(x)
-        if variadic:
+        if signature.variadic:
             if params is None:
-                raise ValueError(f"{_label(func)} takes *args: give the params by name")
-            first = positional or (*predictors, *constants)
+                raise ValueError(f"{called} takes *args: give the params by name")
+            first = signature.positional or (*predictors, *constants)
             arguments = (*first, *(p for p in params if p not in first))
         else:
-            arguments = tuple(positional)
+            arguments = signature.positional
         given = {*predictors, *constants, *(params or ())}
         if given - set(arguments):
             raise ValueError(
-                f"{_label(func)} has no argument {sorted(given - set(arguments))}; "
+                f"{called} has no argument {sorted(given - set(arguments))}; "
                 f"its arguments are {arguments}"
             )
         if params is None:
             params = [a for a in arguments if a not in {*predictors, *constants}]
         return cls(
-            name=name or _label(func),
+            name=name or called,
             params=tuple(params),
             func=func,
             jac=jac,
@@ -177,7 +175,7 @@ class Model:
             predictors=predictors,
             constants=tuple(constants),
             arguments=arguments,
-            start={k: v for k, v in defaults.items() if k in params},
+            start={k: v for k, v in signature.defaults.items() if k in params},
             bounds=dict(bounds or {}),
         )
 
@@ -377,27 +375,3 @@ class Model:
         names = (*self.predictors, *self.constants, *self.params)
         values = dict(zip(names, (*predictors, *constants, *params), strict=True))
         return [values[name] for name in self.arguments]
-
-
-def _label(func: Callable[..., Any]) -> str:
-    """Name a callable for people."""
-    return getattr(func, "__name__", type(func).__name__)
-
-
-def _signature(func: Callable[..., Any]) -> tuple[list[str], bool, dict[str, float]]:
-    """Read positional names, whether there is ``*args``, and numeric defaults."""
-    try:
-        parameters = inspect.signature(func).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"the signature of {_label(func)} cannot be read ({error}): wrap it in a function "
-            "with named arguments"
-        ) from error
-    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    defaults = {
-        p.name: float(p.default)
-        for p in positional
-        if isinstance(p.default, (int, float, np.number)) and not isinstance(p.default, bool)
-    }
-    return [p.name for p in positional], variadic, defaults
