@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from manyfit import Model, fit_curves
@@ -14,7 +13,7 @@ from manyfit.solver.simd.engine import Points
 from manyfit.solver.simd.machine import Machine, host, machines
 from manyfit.solver.simd.starting import guesses
 from manyfit.solver.status import Status
-from tests.solver.simd.guessing_points import points_left, points_of
+from tests.solver.simd.guessing_points import compiled, ragged
 from tests.solver.simulated import NONLINEAR, SPECS, sample
 
 MADE = [*NONLINEAR, "polynomial:0", "polynomial:4"]
@@ -34,26 +33,6 @@ def recipe(spec: str) -> Recipe:
     return guess
 
 
-def compiled(
-    spec: str,
-    x: npt.NDArray[Any],
-    y: npt.NDArray[Any],
-    rows: Any = None,
-    machine: Machine | None = None,
-) -> Floats:
-    """Guess curves that lie in a matrix, x shared or their own."""
-    chosen = np.arange(len(y)) if rows is None else np.asarray(rows, dtype=np.intp)
-    return guesses(recipe(spec), points_of(x, y), chosen, machine or host())
-
-
-def ragged(
-    spec: str, x: npt.NDArray[Any], y: npt.NDArray[Any], valid: Bools, rows: Any = None
-) -> Floats:
-    """Guess curves of which some points are left out, one behind the other."""
-    chosen = np.arange(len(y)) if rows is None else np.asarray(rows, dtype=np.intp)
-    return guesses(recipe(spec), points_left(x, y, valid), chosen, host())
-
-
 def apart(spec: str, x: Floats, y: Floats, one: Floats, other: Floats) -> Floats:
     """Return by how much two guesses differ, over the range of y."""
     func = get_model(spec).func
@@ -70,7 +49,7 @@ def apart(spec: str, x: Floats, y: Floats, one: Floats, other: Floats) -> Floats
 def test_it_is_numpys_guess(spec: str, layout: str) -> None:
     made = sample(spec, layout, 40)
     x = made.x[0] if layout == "even" else made.x
-    ours = compiled(spec, x, made.y)
+    ours = compiled(recipe(spec), x, made.y)
     numpys = recipe(spec)(np.atleast_2d(x), made.y, np.ones(made.y.shape, np.bool_))
     difference = apart(spec, made.x, made.y, ours, numpys)
     assert np.mean(difference < 1e-9) >= ALIKE.get(spec, 1.0)
@@ -80,8 +59,8 @@ def test_it_is_numpys_guess(spec: str, layout: str) -> None:
 @pytest.mark.parametrize("spec", ["exponential_decay", "sinusoid", "gaussian", "polynomial:3"])
 def test_it_is_the_same_on_every_machine(spec: str, machine: Machine) -> None:
     made = sample(spec if spec in NONLINEAR else "power_law", "even", 25)
-    ours = compiled(spec, made.x[0], made.y, machine=machine)
-    assert apart(spec, made.x, made.y, ours, compiled(spec, made.x[0], made.y)).max() < 1e-9
+    ours = compiled(recipe(spec), made.x[0], made.y, machine=machine)
+    assert apart(spec, made.x, made.y, ours, compiled(recipe(spec), made.x[0], made.y)).max() < 1e-9
 
 
 @pytest.mark.parametrize("spec", MADE)
@@ -89,12 +68,12 @@ def test_points_that_are_left_out_change_nothing(spec: str) -> None:
     made = sample(spec if spec in NONLINEAR else "power_law", "uneven", 40, n_curves=40)
     valid = np.random.default_rng(5).random(made.y.shape) < np.linspace(0.3, 1, 40)[:, None]
     valid[:, 7] = True
-    ours = ragged(spec, made.x, made.y, valid)
+    ours = ragged(recipe(spec), made.x, made.y, valid)
     numpys = recipe(spec)(made.x, made.y, valid)
     difference = apart(spec, made.x, made.y, ours, numpys)
     assert np.mean(difference < 1e-9) >= ALIKE.get(spec, 1.0)
     for i, ok in enumerate(valid):
-        alone = compiled(spec, made.x[i : i + 1, ok], made.y[i : i + 1, ok])
+        alone = compiled(recipe(spec), made.x[i : i + 1, ok], made.y[i : i + 1, ok])
         np.testing.assert_array_equal(alone[0], ours[i])
 
 
@@ -106,20 +85,20 @@ def test_a_guess_has_the_same_bits_in_any_batch(spec: str) -> None:
     rng = np.random.default_rng(11)
     x = np.sort(rng.uniform(0.1, 9.0, 30))
     y = np.cumsum(rng.normal(size=(101, 30)), axis=1)
-    together = compiled(spec, x, y)
+    together = compiled(recipe(spec), x, y)
     assert np.isfinite(together).all()
     own = np.ascontiguousarray(np.broadcast_to(x, y.shape))
-    np.testing.assert_array_equal(compiled(spec, own, y), together)
-    np.testing.assert_array_equal(compiled(spec, own, y.astype(np.float32).astype(float)),
-                                  compiled(spec, own, y.astype(np.float32)))  # fmt: skip
+    np.testing.assert_array_equal(compiled(recipe(spec), own, y), together)
+    np.testing.assert_array_equal(compiled(recipe(spec), own, y.astype(np.float32).astype(float)),
+                                  compiled(recipe(spec), own, y.astype(np.float32)))  # fmt: skip
     for rows in ([3], [100, 0], [50, 7, 7, 1], np.arange(100, -1, -1)):
-        np.testing.assert_array_equal(compiled(spec, x, y, rows), together[rows])
+        np.testing.assert_array_equal(compiled(recipe(spec), x, y, rows), together[rows])
     everything = np.ones(y.shape, np.bool_)
     mixed = everything.copy()
     mixed[50:, 20:] = False
-    np.testing.assert_array_equal(ragged(spec, x, y, everything), together)
-    np.testing.assert_array_equal(ragged(spec, x, y, mixed)[:50], together[:50])
-    np.testing.assert_array_equal(ragged(spec, x, y, mixed, [60, 3])[1], together[3])
+    np.testing.assert_array_equal(ragged(recipe(spec), x, y, everything), together)
+    np.testing.assert_array_equal(ragged(recipe(spec), x, y, mixed)[:50], together[:50])
+    np.testing.assert_array_equal(ragged(recipe(spec), x, y, mixed, [60, 3])[1], together[3])
 
 
 @pytest.mark.parametrize("spec", MADE)
@@ -128,14 +107,14 @@ def test_the_order_of_the_points_changes_nothing(spec: str) -> None:
     x = rng.permutation(np.linspace(0.1, 4.0, 30))
     y = rng.normal(size=(20, 30)) + x
     order = np.argsort(x)
-    in_order = compiled(spec, x[order], y[:, order])
-    np.testing.assert_array_equal(compiled(spec, x, y), in_order)
+    in_order = compiled(recipe(spec), x[order], y[:, order])
+    np.testing.assert_array_equal(compiled(recipe(spec), x, y), in_order)
     some = np.tile(x, (20, 1))
     some[::3], mixed = x[order], y.copy()
     mixed[::3] = y[::3, order]
-    np.testing.assert_array_equal(compiled(spec, some, mixed), in_order)
+    np.testing.assert_array_equal(compiled(recipe(spec), some, mixed), in_order)
     valid = np.ones(y.shape, np.bool_)
-    np.testing.assert_array_equal(ragged(spec, some, mixed, valid), in_order)
+    np.testing.assert_array_equal(ragged(recipe(spec), some, mixed, valid), in_order)
 
 
 # --- any data ----------------------------------------------------------------------------------
@@ -145,7 +124,7 @@ def test_the_order_of_the_points_changes_nothing(spec: str) -> None:
 @pytest.mark.parametrize("x", [np.zeros(6), np.arange(6.0), np.arange(6.0)[::-1]])
 def test_a_constant_is_guessed_as_one(spec: str, x: Floats) -> None:
     y = np.full((2, 6), [[7.0], [-7.0]])
-    start = compiled(spec, x, y)
+    start = compiled(recipe(spec), x, y)
     assert np.isfinite(start).all()
     if spec != "power_law":
         values = get_model(spec).func(x, *(p[:, None] for p in start.T))
@@ -161,24 +140,24 @@ def test_few_points_and_extreme_sizes_give_finite_guesses(
     y = np.array([[1.0, -1.7, 0.3], [0.0, 0.0, 1.0], [-1.0, -1.0, -1.0]])[:, :n_points] * size
     x = np.array([1.0, 1.2, 1.7])[:n_points]
     for places in (x, x * size, np.array([-1.7, 0.2, 1.7])[:n_points] * size):
-        assert np.isfinite(compiled(spec, places, y)).all()
+        assert np.isfinite(compiled(recipe(spec), places, y)).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_curve_that_is_not_finite_gets_no_guess(bad: float) -> None:
     made = sample("exponential_decay", "even", 20, n_curves=12)
-    whole = compiled("exponential_decay", made.x[0], made.y)
+    whole = compiled(recipe("exponential_decay"), made.x[0], made.y)
     y = made.y.copy()
     y[4, 7] = bad
-    start = compiled("exponential_decay", made.x[0], y)
+    start = compiled(recipe("exponential_decay"), made.x[0], y)
     assert np.isnan(start[4]).all()
     others = np.arange(12) != 4
     np.testing.assert_array_equal(start[others], whole[others])
 
 
 def test_no_curves_are_no_trouble() -> None:
-    assert compiled("gaussian", np.arange(5.0), np.ones((0, 5))).shape == (0, 4)
-    assert compiled("gaussian", np.arange(5.0), np.ones((2, 5)), []).shape == (0, 4)
+    assert compiled(recipe("gaussian"), np.arange(5.0), np.ones((0, 5))).shape == (0, 4)
+    assert compiled(recipe("gaussian"), np.arange(5.0), np.ones((2, 5)), []).shape == (0, 4)
 
 
 def test_a_long_curve_is_numpys() -> None:
@@ -189,7 +168,7 @@ def test_a_long_curve_is_numpys() -> None:
     points = Points(np.concatenate([short, long, short]), np.cumsum(length) - length, length,
                     (x,), (False,))  # fmt: skip
     start = guesses(recipe("sinusoid"), points, np.arange(3), host())
-    ours = compiled("sinusoid", np.arange(40.0), short[None])
+    ours = compiled(recipe("sinusoid"), np.arange(40.0), short[None])
     numpys = recipe("sinusoid")(np.arange(1100.0)[None], long[None], np.ones((1, 1100), np.bool_))
     np.testing.assert_array_equal(start, [ours[0], numpys[0], ours[0]])
     points.y[100] = np.nan
@@ -209,19 +188,19 @@ def starts(model: Model, x: Any, y: Floats, **options: Any) -> Floats:
 @pytest.mark.parametrize("spec", ["exponential_decay", "gaussian", "sinusoid"])
 def test_fits_start_from_it(spec: str) -> None:
     made = sample(spec, "uneven", 30, n_curves=20)
-    expected = compiled(spec, made.x, made.y)
+    expected = compiled(recipe(spec), made.x, made.y)
     np.testing.assert_array_equal(starts(made.model, made.x, made.y), expected)
     y = made.y.copy()
     y[::2, 3] = np.nan
     y[1::4, 25:] = np.inf
     np.testing.assert_array_equal(
-        starts(made.model, made.x, y), ragged(spec, made.x, made.y, np.isfinite(y))
+        starts(made.model, made.x, y), ragged(recipe(spec), made.x, made.y, np.isfinite(y))
     )
 
 
 def test_it_is_moved_into_the_bounds_and_leaves_p0_alone() -> None:
     made = sample("exponential_decay", "even", 30, n_curves=20)
-    free = compiled("exponential_decay", made.x[0], made.y)
+    free = compiled(recipe("exponential_decay"), made.x[0], made.y)
     start = starts(made.model, made.x[0], made.y, p0={"c": 3.0}, bounds={"b": (0.0, 4.0)})
     np.testing.assert_array_equal(start[:, 0], free[:, 0])
     np.testing.assert_array_equal(start[:, 1], np.clip(free[:, 1], 0.0, 4.0))

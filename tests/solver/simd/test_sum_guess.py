@@ -1,42 +1,18 @@
 """The compiled guess of a sum: NumPy's, and each curve its own whatever lies around it."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from manyfit import Model, fit_curves
 from manyfit.solver.arrays import Bools, Floats
 from manyfit.solver.library import gaussian
 from manyfit.solver.library.composed import composed
-from manyfit.solver.library.recipe import Recipe
-from manyfit.solver.simd.machine import Machine, host, machines
-from manyfit.solver.simd.starting import guesses
+from manyfit.solver.simd.machine import Machine, machines
 from manyfit.solver.status import Status
-from tests.solver.simd.guessing_points import points_left, points_of
+from tests.solver.simd.guessing_points import compiled, ragged
 from tests.solver.simulated_sums import SUMS, sample_sum
 
 SOME = ["two peaks on a line", "two exponentials", "step and peak", "wave on a line"]
-
-
-def compiled(
-    model: Model,
-    x: npt.NDArray[Any],
-    y: npt.NDArray[Any],
-    rows: Any = None,
-    machine: Machine | None = None,
-) -> Floats:
-    """Guess curves that lie in a matrix, x shared or their own."""
-    chosen = np.arange(len(y)) if rows is None else np.asarray(rows, dtype=np.intp)
-    assert isinstance(model.guess, Recipe)
-    return guesses(model.guess, points_of(x, y), chosen, machine or host())
-
-
-def ragged(model: Model, x: Floats, y: Floats, valid: Bools) -> Floats:
-    """Guess curves of which some points are left out, one behind the other."""
-    assert isinstance(model.guess, Recipe)
-    return guesses(model.guess, points_left(x, y, valid), np.arange(len(y)), host())
 
 
 def close(one: Floats, other: Floats) -> Bools:
@@ -50,7 +26,7 @@ def test_it_is_numpys_guess(name: str, layout: str) -> None:
     made = sample_sum(name, layout)
     x = made.x[0] if layout == "even" else made.x
     numpys = made.model.guess(np.atleast_2d(x), made.y, np.ones(made.y.shape, np.bool_))  # type: ignore[misc]
-    assert close(compiled(made.model, x, made.y), numpys).mean() >= 0.98
+    assert close(compiled(made.model.guess, x, made.y), numpys).mean() >= 0.98
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -58,11 +34,11 @@ def test_points_that_are_left_out_change_nothing(name: str) -> None:
     made = sample_sum(name, "uneven", n_curves=40)
     valid = np.random.default_rng(5).random(made.y.shape) < np.linspace(0.4, 1, 40)[:, None]
     valid[:, 7] = True
-    ours = ragged(made.model, made.x, made.y, valid)
+    ours = ragged(made.model.guess, made.x, made.y, valid)
     numpys = made.model.guess(made.x, made.y, valid)  # type: ignore[misc]
     assert close(ours, numpys).mean() >= 0.95
     for i in (0, 1, 13, 39):
-        alone = compiled(made.model, made.x[i : i + 1, valid[i]], made.y[i : i + 1, valid[i]])
+        alone = compiled(made.model.guess, made.x[i : i + 1, valid[i]], made.y[i : i + 1, valid[i]])
         np.testing.assert_array_equal(alone[0], ours[i])
 
 
@@ -72,30 +48,30 @@ def test_a_guess_has_the_same_bits_in_any_batch(name: str) -> None:
     x = np.sort(rng.uniform(0.1, 9.0, 30))
     y = np.cumsum(rng.normal(size=(53, 30)), axis=1)
     model = composed(SUMS[name][0])
-    together = compiled(model, x, y)
+    together = compiled(model.guess, x, y)
     assert np.isfinite(together).all()
     own = np.ascontiguousarray(np.broadcast_to(x, y.shape))
-    np.testing.assert_array_equal(compiled(model, own, y), together)
+    np.testing.assert_array_equal(compiled(model.guess, own, y), together)
     for rows in ([3], [52, 0], [50, 7, 7, 1], np.arange(52, -1, -1)):
-        np.testing.assert_array_equal(compiled(model, x, y, rows), together[rows])
+        np.testing.assert_array_equal(compiled(model.guess, x, y, rows), together[rows])
     mixed = np.ones(y.shape, np.bool_)
     mixed[26:, 20:] = False
-    np.testing.assert_array_equal(ragged(model, x, y, mixed)[:26], together[:26])
+    np.testing.assert_array_equal(ragged(model.guess, x, y, mixed)[:26], together[:26])
 
 
 @pytest.mark.parametrize("machine", machines(), ids=lambda machine: str(machine.name))
 def test_it_is_the_same_on_every_machine(machine: Machine) -> None:
     made = sample_sum("two peaks on a line", "even", n_curves=25)
-    ours = compiled(made.model, made.x[0], made.y, machine=machine)
-    assert close(ours, compiled(made.model, made.x[0], made.y)).mean() >= 0.95
+    ours = compiled(made.model.guess, made.x[0], made.y, machine=machine)
+    assert close(ours, compiled(made.model.guess, made.x[0], made.y)).mean() >= 0.95
 
 
 def test_a_curve_that_is_not_finite_gets_no_guess() -> None:
     made = sample_sum("two peaks on a line", "even", n_curves=12)
-    whole = compiled(made.model, made.x[0], made.y)
+    whole = compiled(made.model.guess, made.x[0], made.y)
     y = made.y.copy()
     y[4, 7] = np.nan
-    start = compiled(made.model, made.x[0], y)
+    start = compiled(made.model.guess, made.x[0], y)
     assert np.isnan(start[4]).all()
     others = np.arange(12) != 4
     np.testing.assert_array_equal(start[others], whole[others])
@@ -108,7 +84,7 @@ def test_few_points_and_extreme_sizes_give_finite_guesses(n_points: int, size: f
     x = np.array([1.0, 1.2, 1.7])[:n_points]
     for name in SOME:
         for places in (x, x * size):
-            assert np.isfinite(compiled(composed(SUMS[name][0]), places, y)).all()
+            assert np.isfinite(compiled(composed(SUMS[name][0]).guess, places, y)).all()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +103,7 @@ def test_both_engines_start_from_it(model: Model) -> None:
     at_once = [fit_curves(model, x, made.y, gtol=1e150, engine=e) for e in ("simd", "reference")]
     for fit in at_once:
         assert (fit.status == Status.CONVERGED_GTOL).all()
-    np.testing.assert_array_equal(at_once[0].params, compiled(model, x, made.y))
+    np.testing.assert_array_equal(at_once[0].params, compiled(model.guess, x, made.y))
     assert close(at_once[0].params, at_once[1].params).mean() >= 0.96
 
 
