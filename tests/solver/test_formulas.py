@@ -1,4 +1,4 @@
-"""When a model is fitted by its formula: what has none, what changes, what deceives."""
+"""When a model is fitted by its formula, and what is said of one that has none."""
 
 import functools
 import math
