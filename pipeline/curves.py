@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from .binding import Binding
+from .exchange import as_arrow, as_numpy
 from .sources import Constant, PerCurve, Shared
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -91,15 +92,14 @@ class Curves:
 
 def numbers(array: pa.Array) -> Floats:
     """Return the numbers of an Arrow array as float64, null as NaN, not copied if they are such."""
-    values = array.to_numpy(zero_copy_only=False)
-    return np.asarray(values, dtype=np.float64)
+    return np.asarray(as_numpy(array), dtype=np.float64)
 
 
 def curve_ids(batch: pa.RecordBatch, binding: Binding, first: int) -> pa.Array:
     """Return the ids of a batch whose rows are curves: the column, or running numbers."""
     layout = binding.layout
     if layout.curve_id is None:
-        return pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
+        return as_arrow(np.arange(first, first + batch.num_rows, dtype=np.int64))
     return plain_ids(batch.column(layout.curve_id), binding)
 
 

@@ -24,6 +24,7 @@ from .curves import (
     per_curve,
     start_values,
 )
+from .exchange import as_numpy
 from .sources import PerPoint, Shared, Source
 
 
@@ -42,13 +43,13 @@ class Lists:
             offsets = np.arange(len(array) + 1, dtype=np.int64) * size
             values = array.values[array.offset * size : (array.offset + len(array)) * size]
         else:
-            offsets = array.offsets.to_numpy().astype(np.int64)
+            offsets = as_numpy(array.offsets).astype(np.int64)
             values = array.values[offsets[0] : offsets[-1]]
             offsets -= offsets[0]
         lists = cls(numbers(values), offsets)
         if not array.null_count:
             return lists
-        return lists.without(array.is_null().to_numpy(zero_copy_only=False))
+        return lists.without(as_numpy(array.is_null()))
 
     @property
     def lengths(self) -> Offsets:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from .exchange import as_arrow, as_numpy
+
 
 @dataclass(frozen=True, slots=True)
 class Nested:
@@ -108,8 +110,8 @@ def _taken_apart(lists: pa.Array) -> Iterator[tuple[str, pa.Array]]:
             yield kind.value_type.field(j).name, made
         return
     make = pa.LargeListArray if pa.types.is_large_list(kind) else pa.ListArray
-    offsets = lists.offsets.to_numpy()
+    offsets = as_numpy(lists.offsets)
     values = lists.values[offsets[0] : offsets[-1]]
-    begins = pa.array(offsets - offsets[0])  # a copy: a mask and a slice do not go together
+    begins = as_arrow(offsets - offsets[0])  # a copy: a mask and a slice do not go together
     for j, part in enumerate(values.flatten()):
         yield kind.value_type.field(j).name, make.from_arrays(begins, part, mask=null)

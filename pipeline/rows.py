@@ -24,6 +24,7 @@ from .curves import (
     plain_ids,
     start_values,
 )
+from .exchange import as_arrow
 from .scan import run_starts
 from .sources import Constant, PerPoint, Source
 
@@ -60,7 +61,7 @@ def row_curves(rows: pa.RecordBatch, starts: npt.NDArray[np.int64], binding: Bin
     assert layout.curve_id is not None
     offsets = np.append(starts, rows.num_rows)
     n_points = equal_length(offsets)
-    heads = rows.select(_curve_columns(binding)).take(pa.array(starts))
+    heads = rows.select(_curve_columns(binding)).take(as_arrow(starts))
 
     def arranged(source: Source) -> Floats:
         flat = _flat(source, rows, offsets)

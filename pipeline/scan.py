@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DatasetError
+from .exchange import as_arrow, as_numpy
 from .files import File
 from .objects.path import ObjectPath
 from .parquet import open_parquet
@@ -78,14 +79,14 @@ def run_starts(ids: pa.Array) -> npt.NDArray[np.int64]:
         return np.empty(0, dtype=np.int64)
     codes = ids.indices if pa.types.is_dictionary(ids.type) else ids
     if pa.types.is_integer(codes.type):
-        values = codes.to_numpy(zero_copy_only=False)
+        values = as_numpy(codes)
         changes = values[1:] != values[:-1]
     else:
-        changes = pc.not_equal(codes[1:], codes[:-1]).to_numpy(zero_copy_only=False)
+        changes = as_numpy(pc.not_equal(codes[1:], codes[:-1]))
     starts = np.flatnonzero(np.concatenate([[True], changes]))
     if codes is ids:
         return starts
-    keys = plain(ids.take(pa.array(starts)))  # a dictionary may hold a value twice
+    keys = plain(ids.take(as_arrow(starts)))  # a dictionary may hold a value twice
     return starts[run_starts(keys)]
 
 
@@ -212,13 +213,13 @@ def _keys(
     last = None
     for ids, rows in batches:
         if ids.null_count:
-            null = int(rows[np.argmax(ids.is_null().to_numpy(zero_copy_only=False))])
+            null = int(rows[np.argmax(as_numpy(ids.is_null()))])
             raise DatasetError(
                 f"curve_id is null at {place(null)}: every row of long data needs the id of its "
                 "curve; drop such rows"
             )
         starts = run_starts(ids)
-        keys = plain(ids.take(pa.array(starts)))
+        keys = plain(ids.take(as_arrow(starts)))
         goes_on = int(len(keys) > 0 and keys[0].as_py() == last)
         if len(keys):
             last = keys[-1].as_py()

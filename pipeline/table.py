@@ -13,6 +13,7 @@ from ..solver.rehearsal import rehearsed
 from ..solver.result import BatchFit
 from ..solver.status import Status
 from .curves import Curves
+from .exchange import as_arrow, as_numpy
 
 _REHEARSED = 64
 """Curves that a formula is tried on before the run."""
@@ -79,7 +80,7 @@ def result_rows(
     by_param = [np.ascontiguousarray(fit.params[:, j]) for j in range(n_params)]
     errors = [np.ascontiguousarray(fit.stderr[:, j]) for j in range(n_params)]
     derived = fit.derived.values()
-    cov = pa.FixedSizeListArray.from_arrays(pa.array(fit.cov.reshape(-1)), n_params * n_params)
+    cov = pa.FixedSizeListArray.from_arrays(as_arrow(fit.cov.reshape(-1)), n_params * n_params)
     counts = [
         fit.status.astype(np.int8, copy=False),
         fit.flags.astype(np.uint8, copy=False),
@@ -88,12 +89,13 @@ def result_rows(
         fit.n_points.astype(np.int32, copy=False),
     ]
     numbers = [*by_param, *errors, *(d.values for d in derived), *(d.stderr for d in derived)]
-    columns = [ids, *index, *numbers, cov, *counts, fit.cost, fit.redchi]
+    columns = [ids, *index, *map(as_arrow, numbers), cov, *map(as_arrow, counts)]
+    columns += [as_arrow(fit.cost), as_arrow(fit.redchi)]
     assert len(ids) == n_curves
-    return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=schema)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def count_status(rows: pa.Table) -> dict[int, int]:
     """Return how many rows ended with each status."""
-    codes, counts = np.unique(rows.column("status").to_numpy(), return_counts=True)
+    codes, counts = np.unique(as_numpy(rows.column("status")), return_counts=True)
     return {int(c): int(n) for c, n in zip(codes, counts, strict=True)}

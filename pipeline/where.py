@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DatasetError
+from .exchange import as_arrow, as_numpy
 
 LONGEST_TEXT = 20_000
 
@@ -226,8 +227,7 @@ def _is_literal(node: ast.expr) -> bool:
 
 def selected_rows(where: Where, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """Return the positions of the rows of a batch that are taken, (n_taken,)."""
-    rows = pa.array(np.arange(batch.num_rows))
+    rows = as_arrow(np.arange(batch.num_rows))
     columns = [batch.column(name) for name in where.columns]
     numbered = pa.RecordBatch.from_arrays([*columns, rows], names=[*where.columns, _ROW])
-    found: npt.NDArray[np.int64] = numbered.filter(where.expression).column(_ROW).to_numpy()
-    return found
+    return as_numpy(numbered.filter(where.expression).column(_ROW))

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from ..pipeline.binding import Binding
 from ..pipeline.dataset import Dataset
+from ..pipeline.exchange import as_numpy
 from ..pipeline.plan import Partition, Slice
 from ..pipeline.reading import read_rows
 from ..pipeline.selection import Selection
@@ -74,5 +75,5 @@ def _values(batch: pa.RecordBatch, source: Source) -> Lengths:
 
 def _lengths(batch: pa.RecordBatch, name: str) -> Lengths:
     """Return the lengths of the lists of a column, 0 for null, (n_rows,)."""
-    lengths = pc.list_value_length(batch.column(name)).fill_null(0)
-    return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64)
+    lengths = as_numpy(pc.list_value_length(batch.column(name)))
+    return np.asarray(np.nan_to_num(lengths), dtype=np.int64)

@@ -26,6 +26,7 @@ import pyarrow as pa
 import zarr
 
 from ..binding import Binding
+from ..exchange import as_numpy
 from ..identity import plain
 from ..places import Place, each, flush, written_whole
 from ..schema import METADATA_KEY, index_name
@@ -354,7 +355,7 @@ def _places(rows: pa.Table, grid: Grid, tile: int) -> Any:
     """Return where the curves are among all of a tile, (n_rows,); a slice if they are all."""
     place: Any = 0
     for dim, s in zip(grid.map_dims, grid.region(tile), strict=True):
-        place = place * (s.stop - s.start) + rows.column(index_name(dim)).to_numpy() - s.start
+        place = place * (s.stop - s.start) + as_numpy(rows.column(index_name(dim))) - s.start
     return slice(None) if rows.num_rows == grid.curves(tile) else place
 
 
@@ -379,10 +380,10 @@ def _write_tile(sink: MapSink, grid: Grid, tile: int, place: Any, rows: pa.Table
 def _values(column: pa.Array) -> Any:
     """Return a column as NumPy has it."""
     if pa.types.is_fixed_size_list(column.type):
-        return column.flatten().to_numpy(zero_copy_only=False)
+        return as_numpy(column.flatten())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return np.array(column.to_pylist(), dtype=np.dtypes.StringDType())
-    return column.to_numpy(zero_copy_only=False)
+    return as_numpy(column)
 
 
 def _read_tile(sink: MapSink, grid: Grid, tile: int, schema: pa.Schema) -> pa.RecordBatch:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from ..binding import Binding
 from ..curves import Curves, one_row
+from ..exchange import as_arrow
 from ..files import File
 from ..plan import Partition
 from ..reading import BATCH_BYTES
@@ -145,7 +145,7 @@ class Tile:
         sigma = binding.layout.sigma
         return Curves(
             ids=self._ids[rows],
-            index=tuple(pa.array(positions[rows]) for positions in self._index),
+            index=tuple(as_arrow(positions[rows]) for positions in self._index),
             x={name: one_row(v) if v.ndim == 2 else v for name, v in x.items()},
             y=y,
             offsets=None,
@@ -182,7 +182,7 @@ class Tile:
     def _curve_ids(self, name: str | None) -> Any:
         """Return the ids: what the array has that names the curves, or their running numbers."""
         if name is None:
-            return pa.array(running_numbers(self._grid, self._region))
+            return as_arrow(running_numbers(self._grid, self._region))
         kind = self._binding.layout.id_type
         return column_of(self._arrays, self._grid, name, self._region, kind)
 

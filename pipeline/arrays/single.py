@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ..exchange import as_arrow
 from ..where import Where, selected_rows
 from .binding import in_order
 from .grid import Grid, Region
@@ -52,7 +53,8 @@ def column_of(
     lost = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), np.bool_)
     if nan and stored.dtype.kind == "f":
         lost[:] = False
-    return pa.array(values, mask=lost).cast(kind)
+    column = pa.array(values, mask=lost) if lost.any() else as_arrow(values)
+    return column.cast(kind)
 
 
 def taken_curves(arrays: Arrays, grid: Grid, where: Where | None, number: int) -> Rows | None:
