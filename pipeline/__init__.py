@@ -9,6 +9,7 @@
     binding                          which columns feed which argument of the model
     plan                             partitions: ranges of rows, each the work of one task
     reading, lists, rows, wide       rows of a partition -> batches of curves
+    exchange                         numbers of Arrow as NumPy's, and back, without pandas
     arrays                           Zarr: groups of arrays in, maps of results out
     schema, table                    fits -> the result table
     identity, sink, ledger           whose results these are, where they go, what is committed
@@ -16,6 +17,7 @@
     lock, owner, verify, recount     one writer at a time; whether results are what they should be
     task                             one partition: read, fit, write, commit
     cluster, window, run, summary    a whole data set, on a cluster
+    forkserver, preloaded            workers that start at once: forks of one that has loaded all
     pilot                            what it will take, measured
     streams, memory                  Arrow streams of tables in, an Arrow table out
     xarrays, dataframes              what xarray and Dask dataframes hold, in and out, lazily

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import dask
+import distributed.utils
 from distributed import Client, LocalCluster, WorkerPlugin
 from distributed.worker_memory import parse_memory_limit
 
+from . import forkserver
 from .errors import ClusterError
 
 Cluster: TypeAlias = Any
@@ -29,8 +31,6 @@ _GUARD = (
     "In a script put what starts the fit under `if __name__ == '__main__':`, since each worker "
     "process loads the script"
 )
-
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def default_workers() -> int:
@@ -143,6 +143,9 @@ def local_cluster(n_workers: int, retries: int = 2, threads: int = 1) -> Any:
     threads 49-57, one process of two threads 35-42, one of one thread 31-36. More threads than
     cores would gain a little and double the memory, unless they wait (`WAITING_THREADS`).
 
+    On Linux they are forks of a process that has loaded all they need (see `forkserver`); what
+    takes the place of one that died is spawned, and owes nothing to any other process.
+
     Parameters
     ----------
     n_workers
@@ -161,14 +164,24 @@ def local_cluster(n_workers: int, retries: int = 2, threads: int = 1) -> Any:
     ClusterError
         When they cannot be started.
     """
-    environ = {f"distributed.nanny.pre-spawn-environ.{name}": "1" for name in _ONE_THREAD}
-    settings = {"distributed.scheduler.allowed-failures": retries, **environ}
+    one_thread = {
+        f"distributed.nanny.pre-spawn-environ.{name}": "1" for name in forkserver.ONE_THREAD
+    }
+    forked = forkserver.start()
+    if forked:  # or distributed would load pandas here, to have it loaded there
+        distributed.utils._forkserver_preload_set = True  # noqa: SLF001
+    settings = {
+        "distributed.scheduler.allowed-failures": retries,
+        "distributed.worker.multiprocessing-method": "forkserver" if forked else "spawn",
+        **one_thread,
+    }
     try:
         with dask.config.set(settings):
             return LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=n_workers,
                 threads_per_worker=threads,
                 processes=True,
+                env=dict(os.environ),  # what they are forks of has that of an earlier day
                 host="127.0.0.1",
                 # No dashboard, but the scheduler listens for HTTP all the same: at any free port,
                 # or it would warn that the usual one is taken.

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..solver.model import Model
 from ..solver.options import FitOptions
+from . import forkserver
 from .arrays.sink import MapSink, sink_of
 from .binding import Binding, StartValues
 from .cluster import Cluster, connected, refuse_child, threads_to_come
@@ -111,6 +112,8 @@ def fit_dataset(
     """
     refuse_child()
     begun = perf_counter()
+    if cluster is None:
+        forkserver.start()  # it loads what workers need while the data are looked at
     if retries < 0:
         raise ValueError(f"retries must be >= 0, got {retries}")
     if on_changed not in {None, *ON_CHANGED}:
