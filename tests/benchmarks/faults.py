@@ -135,9 +135,14 @@ def kill_worker(run: Round) -> None:
     run.wait_for_parts(process)
     with suppress(psutil.NoSuchProcess, IndexError):
         family = psutil.Process(process.pid).children(recursive=True)
-        workers = [p for p in family if any("spawn_main" in word for word in p.cmdline())]
+        workers = [p for p in family if _is_worker(p, process.pid)]
         run.dice.choice(workers).kill()
     run.end(process)
+
+
+def _is_worker(found: psutil.Process, main: int) -> bool:
+    """Whether one of the family is a worker: forked, and so a grandchild, or spawned."""
+    return found.ppid() != main or any("spawn_main" in word for word in found.cmdline())
 
 
 def kill_all(run: Round) -> None:
