@@ -125,7 +125,7 @@ class Tile:
             column_of(arrays, grid, field.name, self._region, field.type) for field in binding.keep
         ]
         self._ids, *self._keep = (
-            column if taken is None else column.take(pa.array(taken))
+            column if taken is None else column.take(as_arrow(taken))
             for column in [self._curve_ids(layout.curve_id), *kept]
         )
         self._index = [positions[rows] for positions in index_of(self._region)]
