@@ -59,6 +59,11 @@ class Decomposition:
         z = self.forward(rhs)
         return self.backward([z[i] * self.inverse[i] for i in range(self.n)])
 
+    def curvature(self, xp: Any, rhs: list[Any]) -> Any:
+        """Return rhsᵀ (L diag(d) Lᵀ)⁻¹ rhs."""
+        z = self.forward(rhs)
+        return dot(xp, self.inverse, z, z)
+
 
 def decomposed(xp: Any, A: Lower, n: int) -> Decomposition:
     """Return L diag(d) Lᵀ of a symmetric matrix, given by its lower triangle."""
@@ -107,9 +112,46 @@ class Memory(Protocol):
         """Write a vector."""
 
 
+class Factors(Protocol):
+    """What solves a damped problem; `full` where no parameter has to stand still."""
+
+    @property
+    def full(self) -> Any:
+        """Whether the problem determines all parameters."""
+
+    def curvature(self, xp: Any, rhs: list[Any]) -> Any:
+        """Return rhsᵀ (JᵀJ + par D²)⁻¹ rhs."""
+
+
+class TrustRegion(Protocol):
+    """The linear least-squares problem at a point, and how far a step may go."""
+
+    @property
+    def g(self) -> list[Any]:
+        """The gradient Jᵀr."""
+
+    @property
+    def D2(self) -> list[Any]:  # noqa: N802 - the letters of the formula
+        """The squared scales."""
+
+    @property
+    def delta(self) -> Any:
+        """The radius."""
+
+    @property
+    def par(self) -> Any:
+        """The damping to begin with, where the Gauss-Newton step is too long."""
+
+    def damped(self, xp: Any, par: Any) -> tuple[Factors, list[Any]]:
+        """Return what solves the problem with a damping, and its step."""
+
+    def beside(self, xp: Any, held: list[Any], given: list[Any], par: Any) -> "TrustRegion":
+        """Return the problem of the others while the held parameters move as given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The linear least-squares problem at a point, and how far a step may go.
+    """The problem by its normal equations.
 
     Attributes
     ----------
@@ -129,8 +171,33 @@ class Region:
     delta: Any
     par: Any
 
+    def damped(self, xp: Any, par: Any) -> tuple[Decomposition, list[Any]]:
+        """Return the factors of JᵀJ + par D², and the step."""
+        A = self.A
+        B = {(i, j): A[i, j] if i != j else xp.fma(par, self.D2[i], A[i, i]) for i, j in A}
+        factors = decomposed(xp, B, len(self.g))
+        return factors, factors.solve([-value for value in self.g])
 
-def lm_step(xp: Any, region: Region, memory: Memory, wanted: Any, spared: Any = None) -> Step:
+    def beside(self, xp: Any, held: list[Any], given: list[Any], par: Any) -> "Region":
+        """Return the problem without the held parameters: their rows are the identity's."""
+        A, n = self.A, len(self.g)
+        rest = {
+            (i, j): xp.where(held[i], 1.0, A[i, i])
+            if i == j
+            else xp.where(held[i] | held[j], 0.0, A[i, j])
+            for i, j in A
+        }
+        symmetric = {**A, **{(j, i): value for (i, j), value in A.items()}}
+        slope = []
+        for i in range(n):
+            value = self.g[i]
+            for j in range(n):
+                value = xp.fma(symmetric[i, j], given[j], value) if i != j else value
+            slope.append(xp.where(held[i], 0.0, value))
+        return Region(rest, slope, self.D2, self.delta, par)
+
+
+def lm_step(xp: Any, region: TrustRegion, memory: Memory, wanted: Any, spared: Any = None) -> Step:
     """Return the step that fits into the trust region; leave off when few lanes still search it.
 
     Parameters
@@ -148,15 +215,12 @@ def lm_step(xp: Any, region: Region, memory: Memory, wanted: Any, spared: Any = 
         The number of lanes, a scalar integer, for whose sake no further damping is tried now: the
         others would wait. Default: 0.
     """
-    minus_g = [-value for value in region.g]
     zero = xp.real(0.0)
 
     def body(state: list[Any]) -> tuple[list[Any], Any]:
         on, *p, par, length = state
-        A, tried = region.A, memory.get("tried")
-        B = {(i, j): A[i, j] if i != j else xp.fma(tried, region.D2[i], A[i, i]) for i, j in A}
-        factors = decomposed(xp, B, len(region.g))
-        step = factors.solve(minus_g)
+        tried = memory.get("tried")
+        factors, step = region.damped(xp, tried)
         now = xp.sqrt(dot(xp, region.D2, step, step))
         fits = now <= (1 + _SLACK) * region.delta
         fits = fits & ((tried == 0) | (now >= (1 - _SLACK) * region.delta))
@@ -180,11 +244,11 @@ def lm_step(xp: Any, region: Region, memory: Memory, wanted: Any, spared: Any = 
 
 def _search_on(
     xp: Any,
-    region: Region,
+    region: TrustRegion,
     memory: Memory,
     tried: Any,
     unfit: Any,
-    factors: Decomposition,
+    factors: Factors,
     p: list[Any],
     length: Any,
 ) -> Any:
@@ -220,7 +284,7 @@ def _search_on(
 
 def _newton(
     xp: Any,
-    factors: Decomposition,
+    factors: Factors,
     D2: list[Any],
     p: list[Any],
     length: Any,
@@ -229,8 +293,7 @@ def _newton(
 ) -> Any:
     """Return Newton's change of the damping: excess / delta / (qᵀ (JᵀJ + par D²)⁻¹ q)."""
     q = [d * value for d, value in zip(D2, p, strict=True)]
-    z = factors.forward(q)
-    curvature = dot(xp, factors.inverse, z, z)  # of D p, not of its direction
+    curvature = factors.curvature(xp, q)  # of D p, not of its direction
     return excess * length * length / (delta * curvature)
 
 
@@ -258,34 +321,20 @@ class Box:
 
 
 def bounded_step(
-    xp: Any, region: Region, memory: Memory, x: list[Any], box: Box
+    xp: Any, region: TrustRegion, memory: Memory, x: list[Any], box: Box
 ) -> tuple[Step, list[Any]]:
     """Return the step that stays inside the box, and where it leads, on the faces exactly.
 
     Parameters that leave the box stop on their faces, and the step of the others is solved again
     with these displacements given, until the whole step lies inside: `manyfit.solver.bounds`.
     """
-    A, g = region.A, region.g
-    n = len(g)
-    symmetric = {**A, **{(j, i): value for (i, j), value in A.items()}}
+    n = len(x)
 
     def body(state: list[Any]) -> tuple[list[Any], Any]:
         p, target, held = state[:n], state[n : 2 * n], [h > 0 for h in state[2 * n : 3 * n]]
         damping, on = state[3 * n], state[3 * n + 1] > 0
         given = [xp.where(h, t - v, 0.0) for h, t, v in zip(held, target, x, strict=True)]
-        rest = {
-            (i, j): xp.where(held[i], 1.0, A[i, i])
-            if i == j
-            else xp.where(held[i] | held[j], 0.0, A[i, j])
-            for i, j in A
-        }
-        slope = []
-        for i in range(n):
-            value = g[i]
-            for j in range(n):
-                value = xp.fma(symmetric[i, j], given[j], value) if i != j else value
-            slope.append(xp.where(held[i], 0.0, value))
-        inner = Region(rest, slope, region.D2, region.delta, damping)
+        inner = region.beside(xp, held, given, damping)
         step = lm_step(xp, inner, memory, xp.real(1.0) > 0)
         new_p = [xp.where(h, d, s) for h, d, s in zip(held, given, step.p, strict=True)]
         there = [v + s for v, s in zip(x, new_p, strict=True)]
@@ -309,7 +358,7 @@ def bounded_step(
             xp.where(again, 1.0, 0.0),
         ], again
 
-    held = [xp.where(h, 1.0, 0.0) for h in box.held(x, g)]
+    held = [xp.where(h, 1.0, 0.0) for h in box.held(x, region.g)]
     zeros = [xp.real(0.0)] * n
     state = xp.iterate([*zeros, *x, *held, region.par, xp.real(1.0)], body)
     p = state[:n]
