@@ -5,12 +5,15 @@ leaves to the reference engine
 
 - curves that need a layout: some of their values are not finite and are to be omitted, or all of
   the curve is no fit at all; laid out, what can be fitted comes back here;
-- curves that the kernel handed over, since the model or a derivative is not finite on the way, and
-  those whose normal equations are too ill-conditioned for what is promised: the reference engine
-  goes on, by QR, where the kernel stopped.
+- curves that the kernel handed over, since the model or a derivative is not finite on the way: the
+  reference engine goes on where the kernel stopped;
+- curves whose Jacobian is nearly rank deficient where they ended, even for QR.
+
+Curves whose normal equations are too ill-conditioned for what is promised go on from where they
+ended in a kernel that holds a triangle instead (`simd.ways`), compiled when the first one comes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -18,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints
+from .covariance import unscaled_covariance
 from .curves import Curves, Slab
 from .ends import place_of, put, put_cov, scale_of, write_covariance, write_flags
 from .library.recipe import Recipe
@@ -30,6 +34,7 @@ from .simd.kernel import HANDED_OVER
 from .simd.machine import Machine, host
 from .simd.specification import Specification
 from .simd.starting import guesses
+from .status import Flag
 from .trust_region import Tolerances
 
 _CHUNK_POINTS, _CHUNK_CURVES = 1 << 19, 1 << 14
@@ -37,6 +42,11 @@ _CHUNK_POINTS, _CHUNK_CURVES = 1 << 19, 1 << 14
 _LEAST_PIVOT = 1e-7
 """Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
 search along the floor of a valley ends too early."""
+_RANK = 1e-12
+"""Relative pivot of R below which the reference engine takes over: it says which parameters cannot
+be told apart, by pivots below 1e-14; R has rounding errors of its own, hence a margin."""
+_LEAST_NORM = 1e-140
+"""Norm of a column of R whose square may have lost digits: the reference engine takes over."""
 _LONG, _FEW_PARAMS = 96, 8
 """Curves of at most so many points and parameters are fitted in lanes of two registers, whose steps
 fill each other's pauses; others in one, so that their points fit a cache, and since steps of more
@@ -205,8 +215,48 @@ class Compiled:
         if done.all():
             return places
         self._leave(places[~done], begun[~done])
+        ill = np.flatnonzero(begun & ~done & (ends.status != HANDED_OVER))
+        if ill.size:
+            done[ill] = self._by_rotations(task.take(ill), places[ill], ends.yy[ill])
         ended: Ints = places[done]
         return ended
+
+    def _by_rotations(self, task: "_Task", rows: Ints, data: Floats) -> Bools:
+        """Go on with curves by QR from where they are; return (len(rows),), which are done.
+
+        The others have their last iterate written, and status 0. `data` (len(rows),) is Σ y².
+        """
+        fit, free, box = self.fit, self.prepared.free, self.prepared.rules.box
+        ends = task.with_rotations().run(fit.params[rows], self.prepared.rules)
+        self.compile_s.append(ends.compile_s)
+        fit.params[np.ix_(rows, free)] = ends.params
+        fit.cost[rows] = 0.5 * ends.rr
+        fit.nfev[rows] += ends.nfev
+        fit.njev[rows] += ends.njev
+        held = (
+            np.zeros_like(ends.params, dtype=np.bool_) if box is None else box.on_face(ends.params)
+        )
+        R = np.zeros((len(rows), free.size, free.size))
+        R[:, *np.tril_indices(free.size)] = ends.normal  # column by row
+        R[held] = 0.0
+        with np.errstate(all="ignore"):
+            covariance = unscaled_covariance(R.copy(), _RANK)  # RᵀR = JᵀJ: R will do for J
+            doubtful = covariance.undetermined | (np.abs(R).max(axis=2) < _LEAST_NORM)
+            done: Bools = (ends.status != HANDED_OVER) & ~(doubtful & ~held).any(axis=1)
+            some = np.flatnonzero(done)
+            fit.status[rows[some]], fit.compiled[rows[some]] = ends.status[some], True
+            write_covariance(
+                fit,
+                self.prepared,
+                rows[some],
+                ends.params[some],
+                np.where(held[:, :, None] | held[:, None, :], 0.0, covariance.cov_x)[some],
+                held=None if box is None else held[some],
+                undetermined=None,
+                data=data[some],
+                chi2_at=self._chi2_of(task.take(some), rows[some]),
+            )
+        return done
 
     def _room(self, at: slice) -> Ends:
         """Return the places of curves that follow each other, for the kernel to write to."""
@@ -233,7 +283,8 @@ class Compiled:
     def _leave(self, rows: Ints, begun: Bools) -> None:
         """Leave curves to the reference engine: with their last iterates, if they were begun."""
         fit, lost = self.fit, rows[~begun]
-        fit.status[rows], fit.flags[rows], fit.at_bound[rows] = 0, 0, False
+        fit.status[rows], fit.at_bound[rows] = 0, False
+        fit.flags[rows] &= np.uint8(Flag.POINTS_OMITTED)
         fit.cov[rows], fit.stderr[rows] = np.nan, np.nan
         fit.params[lost], fit.cost[lost] = np.nan, np.nan
         fit.nfev[lost], fit.njev[lost] = 0, 0
@@ -242,13 +293,7 @@ class Compiled:
         self, task: "_Task", places: Ints, ends: Ends, held: Bools | None, doubtful: Ints
     ) -> None:
         """Write the covariances of curves with large standard errors, after a look at chi2."""
-        free, rows = self.prepared.free, places[doubtful]
-
-        def chi2_at(some: Ints, params: Floats) -> Floats:
-            there = self.fit.params[rows[some]]
-            there[:, free] = params
-            return task.take(doubtful[some]).run(there, _AT_ONCE).rr
-
+        rows = places[doubtful]
         params = ends.params[doubtful]
         on_bound = None if held is None else held[doubtful]
         ones = np.ones(doubtful.size)
@@ -262,8 +307,18 @@ class Compiled:
             held=on_bound,
             undetermined=None,
             data=ends.yy[doubtful],
-            chi2_at=chi2_at,
+            chi2_at=self._chi2_of(task.take(doubtful), rows),
         )
+
+    def _chi2_of(self, task: "_Task", rows: Ints) -> Callable[[Ints, Floats], Floats]:
+        """Return what gives the sums of squares of some of the curves of a task at parameters."""
+
+        def chi2_at(some: Ints, params: Floats) -> Floats:
+            there = self.fit.params[rows[some]]
+            there[:, self.prepared.free] = params
+            return task.take(some).run(there, _AT_ONCE).rr
+
+        return chi2_at
 
     def _specification(self, points: Points, *, ragged: bool) -> Specification:
         """Return the kernel for these data."""
@@ -301,6 +356,11 @@ class _Task:
         """Return some of the curves."""
         constants = tuple(c if len(c) == 1 else c[some] for c in self.constants)
         return _Task(self.specification, self.points, self.rows[some], constants)
+
+    def with_rotations(self) -> "_Task":
+        """Return the same for the kernel that holds a triangle."""
+        specification = replace(self.specification, rotations=True, registers=1)
+        return replace(self, specification=specification)
 
     def run(self, start: Floats, rules: Rules, room: Ends | None = None) -> Ends:
         """Fit the curves from their start values, (len(rows) or 1, n_params); see `engine.run`."""

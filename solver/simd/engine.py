@@ -61,7 +61,8 @@ class Ends:
     params
         (n_curves, n_free), the last accepted point.
     normal
-        (n_curves, n_free * (n_free + 1) / 2), the lower triangle of JᵀJ there, by rows.
+        (n_curves, n_free * (n_free + 1) / 2), the lower triangle of JᵀJ there, by rows; Rᵀ of
+        J = QR, if the specification says rotations.
     rr, yy
         (n_curves,), the sum of squares there, and that of y (as it was given, without sigma).
     nfev, njev

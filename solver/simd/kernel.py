@@ -2,7 +2,7 @@
 
     until no lane has a curve:
         propose a step in every lane                                  (step)
-        pass over the points at x + p: rᵀr, Jᵀr, JᵀJ                  (points)
+        pass over the points at x + p: rᵀr, Jᵀr, JᵀJ or R, Qᵀr        (ways)
         judge: keep the step or shrink the radius; has it arrived?    (trust_region)
         lanes that are done: write the result, take the next curve
 
@@ -25,12 +25,13 @@ from ..graph.nodes import Node
 from ..status import Status
 from ..trust_region import EPSILON, Tolerances, accepted, judge, next_radius, termination
 from .lanes import DOUBLE, INT64, Lanes, Vec
-from .points import Data, Normal, normal_equations
+from .points import Data, Linear
 from .slots import Arguments, Slots
 from .specification import Argument, Specification
-from .step import Box, Region, Step, bounded_step, dot, lm_step
+from .step import Box, bounded_step, dot, lm_step
 from .sums import Sums
 from .turnover import Turnover
+from .ways import NormalEquations, Rotations, Way
 
 HANDED_OVER = 100
 """Status of a curve that the kernel leaves to the reference engine."""
@@ -54,7 +55,9 @@ class _Kernel:
         self._spec = specification
         self._builder = builder = ir.IRBuilder(function.append_basic_block("entry"))
         self._lanes = lanes = Lanes(builder, specification.width, specification.machine)
-        self._sums = Sums.of(specification.graph, specification.free)
+        sums = Sums.of(specification.graph, specification.free)
+        way = Rotations if specification.rotations else NormalEquations
+        self._way: Way = way(lanes, sums)
         self._n = len(specification.free)
         self._slots = Slots(specification, lanes)
         self._arguments = arguments = Arguments(lanes, function.args[0], self._n)
@@ -92,7 +95,7 @@ class _Kernel:
         longest = builder.phi(INT64)
         longest.add_incoming(length, turned)
         self._propose(longest)
-        trial = normal_equations(self._lanes, self._sums, self._leaf, self._data(longest))
+        trial = self._way.over_points(self._leaf, self._data(longest))
         done = self._judge(trial)
         bits = builder.bitcast(done.ir, mask_type)
         longest.add_incoming(longest, builder.block)
@@ -131,13 +134,8 @@ class _Kernel:
         """Set the next trial of every lane that has one behind it and finds its step."""
         lanes, slots = self._lanes, self._slots
         x = slots.get_all("x")
-        region = Region(
-            slots.matrix(),
-            slots.get_all("g"),
-            slots.get_all("D2"),
-            slots.get("delta"),
-            slots.get("par"),
-        )
+        A, g = slots.matrix(), slots.get_all("g")
+        region = self._way.region(A, g, slots.get_all("D2"), slots.get("delta"), slots.get("par"))
         fresh = slots.get("fresh") > 0
         if self._spec.bounded:
             step, target = bounded_step(lanes, region, slots, x, self._box)
@@ -149,12 +147,12 @@ class _Kernel:
             "trial", [lanes.where(fresh, a, b) for a, b in zip(starts, target, strict=True)]
         )
         inverse = 1.0 / slots.get("rr")
-        prered, slope = self._promise(step, region, inverse)
+        prered, slope = self._way.promise(step, A, g, bounded=self._spec.bounded)
         slots.put("par", step.par)
         slots.put("pnorm", step.length)
         slots.put("inverse", inverse)
-        slots.put("prered", prered)
-        slots.put("slope", slope)
+        slots.put("prered", prered * inverse)
+        slots.put("slope", slope * inverse)
 
     def _spared(self, longest: Any) -> Any:
         """Return for how many lanes no further damping is tried in this tick.
@@ -166,25 +164,7 @@ class _Kernel:
         cost = INT64(self._spec.width * _DAMPING_POINTS)
         return builder.udiv(cost, builder.add(longest, INT64(_TICK_POINTS)))
 
-    def _promise(self, step: Step, region: Region, inverse: Vec) -> tuple[Vec, Vec]:
-        """Return the reduction that the linear model predicts, and its slope, relative to rᵀr.
-
-        Without bounds pᵀ(JᵀJ)p = -pᵀJᵀr - par ‖D p‖², from the equation of the step.
-        """
-        lanes, g = self._lanes, region.g
-        slope = g[0] * step.p[0]
-        for a, b in zip(g[1:], step.p[1:], strict=True):
-            slope = lanes.fma(a, b, slope)
-        if not self._spec.bounded:
-            damping = step.par * step.length * step.length
-            return (damping - slope) * inverse, slope * inverse
-        square = lanes.real(0.0)
-        for (i, j), value in region.A.items():
-            twice = value if i == j else 2.0 * value
-            square = lanes.fma(twice * step.p[i], step.p[j], square)
-        return -lanes.fma(2.0, slope, square) * inverse, slope * inverse
-
-    def _judge(self, trial: Normal) -> Vec:
+    def _judge(self, trial: Linear) -> Vec:
         """Keep the trial or not; return the lanes that are done."""
         lanes = self._lanes
         fresh, first = self._slots.get("fresh") > 0, self._slots.get("first") > 0
@@ -214,7 +194,8 @@ class _Kernel:
         self._slots.put_matrix(A)
         rr = lanes.where(took, trial.rr, self._slots.get("rr"))
         self._slots.put("rr", rr)
-        xnorm, delta, par = self._rescale(x, A, took, fresh, delta, par)
+        squares = self._way.squares(A)
+        xnorm, delta, par = self._rescale(x, squares, took, fresh, delta, par)
         nfev = self._slots.get("nfev") + lanes.where(waits, 0.0, lanes.real(1.0))
         status = termination(
             lanes,
@@ -233,10 +214,11 @@ class _Kernel:
             "first", lanes.where(fresh, 1.0, lanes.where(took, 0.0, self._slots.get("first")))
         )
         self._slots.put("fresh", lanes.real(0.0))
-        status = self._by_gradient(status, moved, x, g, A, rr)
-        trace = A[0, 0]
-        for j in range(1, self._n):
-            trace = trace + A[j, j]
+        gradient = self._way.gradient(A, g)
+        status = self._by_gradient(status, moved, x, gradient, squares, rr)
+        trace = squares[0]
+        for square in squares[1:]:
+            trace = trace + square
         good = (lanes.abs(trace) < float("inf")) & (rr < float("inf"))
         status = lanes.where(took & ~good, float(HANDED_OVER), status)
         self._slots.put("status", status)
@@ -254,7 +236,7 @@ class _Kernel:
     def _rescale(
         self,
         x: list[Vec],
-        A: dict[tuple[int, int], Vec],
+        squares: list[Vec],
         took: Vec,
         fresh: Vec,
         delta: Vec,
@@ -265,10 +247,9 @@ class _Kernel:
         if self._spec.scaled:
             before, now = self._given_D2, self._given_D2
         else:
-            diagonal = [A[j, j] for j in range(self._n)]
-            begin = [lanes.where(d == 0, 1.0, d) for d in diagonal]
+            begin = [lanes.where(d == 0, 1.0, d) for d in squares]
             before = [lanes.where(fresh, b, d) for b, d in zip(begin, old, strict=True)]
-            now = [lanes.larger(d, b) for d, b in zip(diagonal, before, strict=True)]
+            now = [lanes.larger(d, b) for d, b in zip(squares, before, strict=True)]
         xnorm = lanes.sqrt(dot(lanes, before, x, x))
         xnorm = lanes.where(took, xnorm, self._slots.get("xnorm"))
         radius = self._factor * lanes.where(xnorm == 0, 1.0, xnorm)
@@ -285,7 +266,7 @@ class _Kernel:
         moved: Vec,
         x: list[Vec],
         g: list[Vec],
-        A: dict[tuple[int, int], Vec],
+        squares: list[Vec],
         rr: Vec,
     ) -> Vec:
         """End the lanes whose residuals are orthogonal to the Jacobian; all in squares.
@@ -300,7 +281,7 @@ class _Kernel:
             square = lanes.real(bound) * bound * rr
             every = lanes.real(1.0) > 0
             for j in params:
-                small = g[j] * g[j] <= square * A[j, j]
+                small = g[j] * g[j] <= square * squares[j]
                 every = every & (small if idle is None else small | idle[j])
             return every
 

@@ -60,16 +60,20 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Normal:
-    """The normal equations: JᵀJ, its lower triangle by (row, column), Jᵀr and rᵀr."""
+class Linear:
+    """The linear least-squares problem at a point, in one of two forms, and rᵀr.
+
+    Normal equations: `A` is JᵀJ, its lower triangle by (row, column), `g` is Jᵀr. Or a triangle, of
+    J = QR: `A` is Rᵀ, `g` is Qᵀr.
+    """
 
     A: dict[tuple[int, int], Vec]
     g: list[Vec]
     rr: Vec
 
 
-def normal_equations(lanes: Lanes, sums: Sums, leaf: Callable[[Node], Vec], data: Data) -> Normal:
-    """Emit the pass.
+def normal_equations(lanes: Lanes, sums: Sums, leaf: Callable[[Node], Vec], data: Data) -> Linear:
+    """Emit the pass that sums JᵀJ, Jᵀr and rᵀr.
 
     Parameters
     ----------
@@ -83,12 +87,15 @@ def normal_equations(lanes: Lanes, sums: Sums, leaf: Callable[[Node], Vec], data
         Where the points are.
     """
     size = lanes.machine.register
-    parts = [_Part(lanes, sums, leaf, data, first).emit() for first in range(0, lanes.width, size)]
+    parts = [Part(lanes, sums, leaf, data, first).emit() for first in range(0, lanes.width, size)]
     joined = [lanes.joined([part[k] for part in parts]) for k in range(len(parts[0]))]
-    n = len(sums.columns)
+    return linear(len(sums.columns), joined)
+
+
+def linear(n: int, totals: list[Vec]) -> Linear:
+    """Return what a pass has put together: a lower triangle by rows, n numbers, and rᵀr."""
     places = [(i, j) for i in range(n) for j in range(i + 1)]
-    A = dict(zip(places, joined, strict=False))
-    return Normal(A, joined[len(places) : -1], joined[-1])
+    return Linear(dict(zip(places, totals, strict=False)), totals[len(places) : -1], totals[-1])
 
 
 def _even_functions(sums: Sums, data: Data) -> dict[Node, Slopes]:
@@ -104,7 +111,7 @@ def _part(whole: Lanes, value: Vec, first: int) -> Vec:
     return whole.split(value, size)[first // size]
 
 
-class _Part:
+class Part:
     """Emits the loops for as many lanes as a register holds."""
 
     def __init__(
@@ -122,11 +129,15 @@ class _Part:
             return self._assembled(self._loops(evenly=True))
         lanes = self._lanes
         along = _part(self._whole, even, self._first)
-        zeros = [lanes.real(0.0)] * self._sums.count
+        zeros = [lanes.real(0.0)] * self._count_of_totals
         some = lanes.when(along, zeros, lambda _: self._loops(evenly=True))
         others = lanes.when(~along, zeros, lambda _: self._loops(evenly=False))
         totals = [lanes.where(along, a, b) for a, b in zip(some, others, strict=True)]
         return self._assembled(totals)
+
+    @property
+    def _count_of_totals(self) -> int:
+        return self._sums.count
 
     @property
     def _lanes(self) -> Lanes:
@@ -138,7 +149,7 @@ class _Part:
         i = ir.Constant(INT64, 0)
         tables: dict[Node, tuple[Table, ...]] | None = {} if evenly else None
         for together in TOGETHER:
-            loop = _Loop(
+            loop = Loop(
                 self._whole, self._sums, self._leaf, self._data, self._first, together, tables
             )
             i, totals = loop.emit(i, totals)
@@ -186,7 +197,7 @@ class _Part:
         return [values.coefficient(factors.steady) for factors in sums.factors]
 
 
-class _Loop:
+class Loop:
     """Emits a loop over the points that takes `together` points at a time.
 
     The values of these points stand side by side in one vector, so that the processor has

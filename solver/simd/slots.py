@@ -43,12 +43,13 @@ class Slots(Vectors):
     """The state of a kernel; all doubles, whatever they mean.
 
     x, trial, g, D2 (with the number of the parameter), A (with row and column): the point held, the
-    one to be tried, Jᵀr, squared scales, JᵀJ. delta, par, xnorm: radius, damping, ‖D x‖. rr: rᵀr;
-    inverse: 1/rr. pnorm, prered, slope: of the step to be tried. first: no step was taken yet.
-    fresh: the trial is the start. active: the lane has a curve. orthogonal: 0 if the residuals are
-    orthogonal to the Jacobian to machine precision. place: of the curve in the list. yy: Σ y².
-    tried, lowest, highest, excess, count: of a search for the damping that is under way (`SEARCH`).
-    even: whether the curve's own predictors lie evenly; step: between the points of a predictor.
+    one to be tried, Jᵀr, squared scales, JᵀJ; g and A may be Qᵀr and Rᵀ, see `ways`. delta, par,
+    xnorm: radius, damping, ‖D x‖. rr: rᵀr; inverse: 1/rr. pnorm, prered, slope: of the step to be
+    tried. first: no step was taken yet. fresh: the trial is the start. active: the lane has a
+    curve. orthogonal: 0 if the residuals are orthogonal to the Jacobian to machine precision.
+    place: of the curve in the list. yy: Σ y². tried, lowest, highest, excess, count: of a search
+    for the damping that is under way (`SEARCH`). even: whether the curve's own predictors lie
+    evenly; step: between the points of a predictor.
     """
 
     def __init__(self, specification: Specification, lanes: Lanes) -> None:

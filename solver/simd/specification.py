@@ -61,6 +61,9 @@ class Specification:
         What to compile for.
     registers
         Vector registers a value.
+    rotations
+        Whether the kernel holds a triangle instead of normal equations (`ways`); needs one register
+        a value.
     """
 
     graph: Graph
@@ -74,12 +77,14 @@ class Specification:
     scaled: bool
     machine: Machine
     registers: int = 2
+    rotations: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells kernels apart."""
-        rest = (self.even, self.weighted, self.ragged, self.bounded, self.scaled, self.registers)
-        return (self.graph.digest, self.free, self.shared, self.single, *rest, self.machine.name)
+        data = (self.shared, self.even, self.single, self.weighted, self.ragged)
+        fit = (self.bounded, self.scaled, self.registers, self.rotations)
+        return (self.graph.digest, self.free, *data, *fit, self.machine.name)
 
     @property
     def width(self) -> int:

@@ -80,6 +80,26 @@ def test_the_width_changes_no_bit(machine: Machine) -> None:
 
 
 @MACHINES
+@pytest.mark.parametrize("model", [DECAY, WAVE], ids=["decay", "wave"])
+@pytest.mark.parametrize("evenly", [True, False], ids=["evenly", "point by point"])
+def test_the_triangle_ends_where_normal_equations_do(
+    machine: Machine, model: Model, evenly: bool
+) -> None:
+    given: dict[str, Any] = {"even": (evenly,)}
+    plain = fitted(model, machine, 1, **given)
+    ends = fitted(model, machine, 1, rotations=True, **given)
+    both = (plain.status <= 3) & (ends.status <= 3)
+    assert both.mean() > 0.9
+    np.testing.assert_allclose(ends.rr[both], plain.rr[both], rtol=1e-12)
+    np.testing.assert_allclose(ends.params[both], plain.params[both], rtol=1e-6)
+    assert (ends.nfev == plain.nfev)[both].mean() > 0.9
+    R, places = np.zeros((N, 3, 3)), np.tril_indices(3)
+    R[:, places[1], places[0]] = ends.normal
+    square = (R.transpose(0, 2, 1) @ R)[:, *places]
+    np.testing.assert_allclose(square[both], plain.normal[both], rtol=1e-5, atol=1e-6)
+
+
+@MACHINES
 def test_single_precision_data_are_read_as_they_are(machine: Machine) -> None:
     single = Y.astype(np.float32)
     ends = fitted(DECAY, machine, 2, y=single)
@@ -89,10 +109,13 @@ def test_single_precision_data_are_read_as_they_are(machine: Machine) -> None:
 
 
 @MACHINES
-def test_values_that_are_not_finite_are_handed_over_and_disturb_nobody(machine: Machine) -> None:
+@pytest.mark.parametrize("way", [{}, {"rotations": True}], ids=["normal equations", "triangle"])
+def test_values_that_are_not_finite_are_handed_over_and_disturb_nobody(
+    machine: Machine, way: dict[str, Any]
+) -> None:
     y = Y.copy()
     y[3, 4], y[40, 0], y[60, 22] = np.nan, np.inf, -np.inf
-    ends, calm = fitted(DECAY, machine, 2, y=y), fitted(DECAY, machine, 2)
+    ends, calm = fitted(DECAY, machine, 1, y=y, **way), fitted(DECAY, machine, 1, **way)
     spoilt = np.isin(np.arange(N), [3, 40, 60])
     np.testing.assert_array_equal(ends.status == HANDED_OVER, spoilt)
     np.testing.assert_array_equal(ends.params[~spoilt], calm.params[~spoilt])

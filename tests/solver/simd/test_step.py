@@ -1,7 +1,5 @@
 """The emitted step against the reference engine's, which is MINPACK's, and linear algebra."""
 
-import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,41 +10,26 @@ from manyfit.solver.arrays import Floats
 from manyfit.solver.bounds import Box as ReferenceBox
 from manyfit.solver.bounds import free_step
 from manyfit.solver.qr import pivoted_qr
-from manyfit.solver.simd.compiling import compile_text
 from manyfit.solver.simd.engine import finish
-from manyfit.solver.simd.lanes import DOUBLE, Lanes, Vec
+from manyfit.solver.simd.lanes import Lanes, Vec
 from manyfit.solver.simd.machine import Machine, machines
 from manyfit.solver.simd.slots import Vectors
-from manyfit.solver.simd.step import SEARCH, Box, Region, Step, bounded_step, lm_step
+from manyfit.solver.simd.step import (
+    SEARCH,
+    Box,
+    Region,
+    Step,
+    TrustRegion,
+    bounded_step,
+    lm_step,
+)
+from manyfit.solver.simd.triangle import Triangle
+from manyfit.solver.simd.triangle_step import TriangleRegion, gradient
+from tests.solver.simd.emitting import LANES, emitted
 
-LANES = 16
 EVERY_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: m.name)
 SIZES = pytest.mark.parametrize("n", [1, 3, 5])
-
-
-def emitted(
-    body: Callable[[Lanes, list[Vec]], list[Vec]], machine: Machine, columns: list[Floats]
-) -> list[Floats]:
-    """Run a body of vectors on columns of (LANES,) numbers."""
-    module = ir.Module()
-    pointer = DOUBLE.as_pointer()
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, pointer]), "body")
-    lanes = Lanes(ir.IRBuilder(function.append_basic_block()), LANES, machine)
-
-    def place(base: Any, k: int) -> Any:
-        return lanes.builder.gep(base, [ir.IntType(64)(k * LANES)])
-
-    given = [lanes.load(place(function.args[0], k)) for k in range(len(columns))]
-    results = body(lanes, given)
-    for k, result in enumerate(results):
-        lanes.store(result, place(function.args[1], k))
-    lanes.builder.ret_void()
-    code = compile_text(str(module), ("body",), machine)
-    inputs = np.ascontiguousarray(np.stack(columns), dtype=np.float64)
-    outputs = np.empty((len(results), LANES))
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.addresses["body"])
-    call(inputs.ctypes.data, outputs.ctypes.data)
-    return list(outputs)
+BOTH_WAYS = pytest.mark.parametrize("way", ["normal equations", "triangle"])
 
 
 def problems(n: int, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
@@ -61,24 +44,34 @@ def problems(n: int, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats]
     return jac, fun, diag, reach * length, rng.uniform(0, 1, LANES)
 
 
-def columns_of(jac: Floats, fun: Floats, diag: Floats, delta: Floats, par: Floats) -> list[Floats]:
-    """Return the lower triangle of JᵀJ, Jᵀr, D², radius and damping, a column each."""
+def columns_of(
+    way: str, jac: Floats, fun: Floats, diag: Floats, delta: Floats, par: Floats
+) -> list[Floats]:
+    """Return what `region` takes: a lower triangle, n numbers, D², radius and damping."""
     n = jac.shape[1]
-    square, gradient = jac @ jac.transpose(0, 2, 1), (jac @ fun[:, :, None])[..., 0]
-    lower = [square[:, i, j] for i in range(n) for j in range(i + 1)]
-    return [*lower, *gradient.T, *(diag * diag).T, delta, par]
+    if way == "triangle":
+        Q, R = np.linalg.qr(jac.transpose(0, 2, 1))
+        lower, side = R.transpose(0, 2, 1), (Q.transpose(0, 2, 1) @ fun[:, :, None])[..., 0]
+    else:
+        lower, side = jac @ jac.transpose(0, 2, 1), (jac @ fun[:, :, None])[..., 0]
+    entries = [lower[:, i, j] for i in range(n) for j in range(i + 1)]
+    return [*entries, *side.T, *(diag * diag).T, delta, par]
 
 
-def parts(n: int, given: list[Vec]) -> tuple[dict[tuple[int, int], Vec], list[Vec], list[Vec]]:
-    """Return JᵀJ, Jᵀr and D² from the columns."""
+def region(way: str, n: int, lanes: Lanes, given: list[Vec]) -> TrustRegion:
+    """Return the problem from its columns."""
     places = [(i, j) for i in range(n) for j in range(i + 1)]
     m = len(places)
-    return dict(zip(places, given, strict=False)), given[m : m + n], given[m + n : m + 2 * n]
+    A, g = dict(zip(places, given, strict=False)), given[m : m + n]
+    D2, delta, par = given[m + n : m + 2 * n], given[m + 2 * n], given[m + 2 * n + 1]
+    if way == "triangle":
+        return TriangleRegion(Triangle.of(lanes, n), A, g, gradient(lanes, A, g), D2, delta, par)
+    return Region(A, g, D2, delta, par)
 
 
-def whole_step(lanes: Lanes, region: Region) -> Step:
+def whole_step(lanes: Lanes, problem: TrustRegion) -> Step:
     """Emit the step of every lane, all dampings at once."""
-    return lm_step(lanes, region, Vectors(lanes, SEARCH), lanes.real(1.0) > 0)
+    return lm_step(lanes, problem, Vectors(lanes, SEARCH), lanes.real(1.0) > 0)
 
 
 def covariances(normal: Floats, held: Any, n: int, machine: Machine) -> tuple[Floats, Floats]:
@@ -94,15 +87,15 @@ def covariances(normal: Floats, held: Any, n: int, machine: Machine) -> tuple[Fl
 
 @EVERY_MACHINE
 @SIZES
-def test_the_step_and_its_damping_are_minpacks(n: int, machine: Machine) -> None:
+@BOTH_WAYS
+def test_the_step_and_its_damping_are_minpacks(way: str, n: int, machine: Machine) -> None:
     jac, fun, diag, delta, par = problems(n, seed=n)
 
     def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
-        A, g, D2 = parts(n, given)
-        step = whole_step(lanes, Region(A, g, D2, given[-2], given[-1]))
+        step = whole_step(lanes, region(way, n, lanes, given))
         return [*step.p, step.par, step.length]
 
-    *p, damping, length = emitted(body, machine, columns_of(jac, fun, diag, delta, par))
+    *p, damping, length = emitted(body, machine, columns_of(way, jac, fun, diag, delta, par))
     factors = pivoted_qr(jac.copy(), fun.copy())
     expected = free_step(
         factors.R,
@@ -122,21 +115,23 @@ def test_the_step_and_its_damping_are_minpacks(n: int, machine: Machine) -> None
 
 @EVERY_MACHINE
 @SIZES
-def test_a_search_that_leaves_off_goes_on_to_the_same_step(n: int, machine: Machine) -> None:
-    columns = columns_of(*problems(n, seed=n))
-    region = slice(None, -1)
+@BOTH_WAYS
+def test_a_search_that_leaves_off_goes_on_to_the_same_step(
+    way: str, n: int, machine: Machine
+) -> None:
+    columns = columns_of(way, *problems(n, seed=n))
 
     def at_once(lanes: Lanes, given: list[Vec]) -> list[Vec]:
-        step = whole_step(lanes, Region(*parts(n, given), *given[-2:]))
+        step = whole_step(lanes, region(way, n, lanes, given))
         return [*step.p, step.par, step.length]
 
     def one_by_one(lanes: Lanes, given: list[Vec]) -> list[Vec]:
-        given, wanted = given[region], given[-1] > 0
+        problem, wanted = region(way, n, lanes, given), given[-1] > 0
         memory, found = Vectors(lanes, SEARCH), [lanes.real(0.0)] * (n + 2)
         some_wait = lanes.real(0.0)
         for _ in range(12):
             spared = ir.IntType(64)(LANES)
-            step = lm_step(lanes, Region(*parts(n, given), *given[-2:]), memory, wanted, spared)
+            step = lm_step(lanes, problem, memory, wanted, spared)
             waits = memory.get("tried") > 0
             through = wanted & ~waits
             new = [*step.p, step.par, step.length]
@@ -156,7 +151,10 @@ def test_a_search_that_leaves_off_goes_on_to_the_same_step(n: int, machine: Mach
 
 @EVERY_MACHINE
 @SIZES
-def test_the_step_inside_bounds_is_the_reference_engines(n: int, machine: Machine) -> None:
+@BOTH_WAYS
+def test_the_step_inside_bounds_is_the_reference_engines(
+    way: str, n: int, machine: Machine
+) -> None:
     jac, fun, diag, delta, par = problems(n, seed=100 + n)
     rng = np.random.default_rng(n)
     size = np.abs(jac @ fun[:, :, None])[..., 0].mean(axis=0) / (jac * jac).sum(axis=2).mean(axis=0)
@@ -166,13 +164,12 @@ def test_the_step_inside_bounds_is_the_reference_engines(n: int, machine: Machin
 
     def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
         at, given = given[:n], given[n:]
-        A, g, D2 = parts(n, given)
         box = Box([lanes.real(v) for v in lower], [lanes.real(v) for v in upper])
-        region = Region(A, g, D2, given[-2], given[-1])
-        step, target = bounded_step(lanes, region, Vectors(lanes, SEARCH), at, box)
+        problem = region(way, n, lanes, given)
+        step, target = bounded_step(lanes, problem, Vectors(lanes, SEARCH), at, box)
         return [*step.p, *target]
 
-    columns = [*x.T, *columns_of(jac, fun, diag, delta, par)]
+    columns = [*x.T, *columns_of(way, jac, fun, diag, delta, par)]
     found = np.stack(emitted(body, machine, columns), axis=1)
     factors = pivoted_qr(jac.copy(), fun.copy())
     gradient = (jac @ fun[:, :, None])[..., 0]
@@ -205,10 +202,11 @@ def test_a_parameter_without_influence_stands_still(machine: Machine) -> None:
     jac[8:, 2] = 2.0 * jac[8:, 0]
 
     def body(lanes: Lanes, given: list[Vec]) -> list[Vec]:
-        A, g, D2 = parts(3, given)
-        return whole_step(lanes, Region(A, g, D2, given[-2], given[-1])).p
+        return whole_step(lanes, region("normal equations", 3, lanes, given)).p
 
-    p = emitted(body, machine, columns_of(jac, fun, diag, np.full(LANES, 1e9), par))
+    p = emitted(
+        body, machine, columns_of("normal equations", jac, fun, diag, np.full(LANES, 1e9), par)
+    )
     expected = [np.linalg.lstsq(j.T, -f, rcond=None)[0] for j, f in zip(jac, fun, strict=True)]
     assert (p[1] == 0).all()
     found = np.einsum("ij,ijk->ik", np.stack(p, axis=1), jac)
