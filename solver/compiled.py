@@ -15,12 +15,12 @@ ended in a kernel that holds a triangle instead (`simd.ways`), compiled when the
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints
+from .as_they_lie import as_they_lie
 from .covariance import unscaled_covariance
 from .curves import Curves, Slab
 from .ends import place_of, put, put_cov, scale_of, write_covariance, write_flags
@@ -29,7 +29,6 @@ from .minpack import Rules
 from .preparation import Prepared
 from .result import BatchFit
 from .simd.engine import Ends, Finish, Points, finish, run
-from .simd.evenly import is_even
 from .simd.kernel import HANDED_OVER
 from .simd.machine import Machine, host
 from .simd.specification import Specification
@@ -97,7 +96,7 @@ class Compiled:
         Those that were begun have their last iterate in the result, and status 0.
         """
         left = np.ones(len(curves), dtype=np.bool_)
-        points, clean = _as_they_lie(curves)
+        points, clean = as_they_lie(curves)
         takes = (curves.length <= _MOST_POINTS) & (curves.length >= self.prepared.free.size)
         rows = np.flatnonzero(clean & takes & (curves.length > 0))
         at = place_of(rows)
@@ -369,52 +368,6 @@ class _Task:
         if (bounded, scaled) != (rules.box is not None, rules.diag is not None):
             specification = replace(specification, bounded=False, scaled=False)
         return run(specification, self.points, self.rows, start, self.constants, rules, room)
-
-
-def _as_they_lie(curves: Curves) -> tuple[Points, Bools]:
-    """Return the data as the kernel reads them, and which curves it may read as they are.
-
-    Values of y that are not finite are found by the kernel itself.
-    """
-    clean = np.ones(len(curves), dtype=np.bool_)
-    predictors, shared = [], []
-    for values in curves.predictors:
-        common = values.ndim == 1 and curves.y.ndim == 2
-        shared.append(common)
-        predictors.append(
-            np.ascontiguousarray(values, dtype=np.float64) if common else _flat(values)
-        )
-        bad = ~np.isfinite(predictors[-1])
-        if bad.any():
-            clean &= False if common else ~_curves_with(bad, curves)
-    sigma = None
-    if curves.sigma is not None:
-        sigma = _flat(curves.sigma)
-        bad = ~((sigma > 0) & np.isfinite(sigma))
-        if bad.any():
-            clean &= ~_curves_with(bad, curves)
-    points = Points(
-        y=_flat(curves.y),
-        start=np.ascontiguousarray(curves.start, dtype=np.int64),
-        length=np.ascontiguousarray(curves.length, dtype=np.int64),
-        predictors=tuple(predictors),
-        shared=tuple(shared),
-        even=tuple(not s or is_even(p) for s, p in zip(shared, predictors, strict=True)),
-        sigma=sigma,
-    )
-    return points, clean
-
-
-def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return numbers as a flat array that the kernel can read: as they are where it can."""
-    kind = np.float32 if values.dtype == np.float32 else np.float64
-    return np.ascontiguousarray(values, dtype=kind).reshape(-1)
-
-
-def _curves_with(bad: Bools, curves: Curves) -> Bools:
-    """Return (n_curves,): whether one of a curve's values, flat as y, is bad."""
-    before = np.concatenate([[0], np.cumsum(bad)])
-    return np.asarray(before[curves.start + curves.length] > before[curves.start])
 
 
 def _chunks(rows: Ints, length: Ints) -> Iterator[Ints]:
