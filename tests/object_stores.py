@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from http.client import HTTPConnection
@@ -94,11 +94,8 @@ def seaweed_server(port: int, folder: Path) -> Iterator[None]:
     words += [f"-{name}.port.grpc={free_port()}" for name in (*ports, "s3")]
     # Else two servers of one host are at odds over ports that nobody uses here.
     words += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
-    with running([*words, f"-s3.port={port}", "-volume.max=10"], port):
-        for _ in range(100):
-            if is_ready(port):
-                break
-            time.sleep(0.2)
+    with running([*words, f"-s3.port={port}", "-volume.max=10"], port) as process:
+        until(lambda: is_ready(port), process)
         yield
 
 
@@ -136,25 +133,38 @@ def is_ready(port: int) -> bool:
 
 
 @contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
-    """Run a server until this ends."""
+def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until this ends; it listens when it is given."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(600):
-            assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.05)
-        yield
+        until(lambda: listens(port), process)
+        yield process
     finally:
         process.kill()
         process.wait(timeout=30)
+
+
+def until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait for a server, half a minute at most, and not for one that has ended."""
+    end = time.monotonic() + 30
+    while not ready():
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        assert time.monotonic() < end, f"{process.args!r} is not ready"
+        time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def administrator(port: int) -> Any:
     """Return a client of a server that may make buckets: another than the one that is tested."""
     try:
         import boto3
+        from botocore.config import Config
     except ImportError:
         lacking("boto3")
     given = environment(port)
@@ -164,6 +174,7 @@ def administrator(port: int) -> Any:
         region_name=given["AWS_REGION"],
         aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
     )
 
 
