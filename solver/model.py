@@ -267,6 +267,7 @@ class Model:
 
         Examples
         --------
+        >>> import numpy as np
         >>> def decay(x, a, b):
         ...     return a * np.exp(-x / b)
         >>> Model.from_function(decay).traced().expression
