@@ -18,6 +18,7 @@
     task                             one partition: read, fit, write, commit
     cluster, window, run, summary    a whole data set, on a cluster
     forkserver, preloaded            workers that start at once: forks of one that has loaded all
+    machine_code                     kernels that are compiled once for all of them
     pilot                            what it will take, measured
     streams, memory                  Arrow streams of tables in, an Arrow table out
     xarrays, dataframes              what xarray and Dask dataframes hold, in and out, lazily

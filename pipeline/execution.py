@@ -14,6 +14,7 @@ from ..solver.options import FitOptions
 from ..solver.status import Status
 from .binding import Binding
 from .cluster import WAITING_THREADS
+from .curves import Curves
 from .dataset import Dataset
 from .ledger import Job, Record
 from .objects.stores import is_object_url
@@ -28,7 +29,7 @@ Report: TypeAlias = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What is to be done, checked: all but how it is divided."""
+    """What is to be done, checked: all but how it is divided; and the first curves of it."""
 
     dataset: Dataset
     binding: Binding
@@ -37,6 +38,7 @@ class Work:
     schema: pa.Schema = field(repr=False)
     sink: Sink
     description: Mapping[str, Any] = field(repr=False)
+    first: Curves = field(repr=False)
 
     @property
     def task(self) -> Task:

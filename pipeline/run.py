@@ -22,6 +22,7 @@ from .files import Paths
 from .identity import bounds_of, describe_job, digest, plain
 from .ledger import Job
 from .lock import locked
+from .machine_code import compiled_ahead
 from .places import AnyPlace, Place, is_place, lies_in, place_of
 from .plan import Partition, Slice
 from .revision import ON_CHANGED, OnChanged
@@ -132,8 +133,16 @@ def fit_dataset(
         _prepare(work)
         execution = Execution(work, job, progress, begun)
         if not execution.finished:
-            with connected(cluster, n_workers, retries, work.threads) as client:
-                execution.run(client, retries)
+            if cluster is not None:
+                with connected(cluster, n_workers, retries) as client:
+                    execution.run(client, retries)
+            else:
+                with (
+                    compiled_ahead(work) as code,
+                    connected(None, n_workers, retries, work.threads) as client,
+                ):
+                    client.register_plugin(code())
+                    execution.run(client, retries)
         return execution.summary()
 
 
@@ -184,6 +193,7 @@ def checked_work(
         ),
         sink=sink_of(sink),
         description=description,
+        first=first,
     )
     _check_maps(work)
     with _first_try():

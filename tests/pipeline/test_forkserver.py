@@ -9,7 +9,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from distributed import Client
 
@@ -40,16 +39,27 @@ def run(script: str, folder: Path, *words: object, **environ: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_workers_are_forks_of_one_process_with_one_thread() -> None:
-    assert forkserver.start()
-    with connected(None, 2, 0) as client:
-        parents = set(client.run(os.getppid).values())
-        assert len(parents) == 1
-        assert parents != {os.getpid()}
-        assert psutil.Process(*parents).num_threads() == 1
-    assert psutil.Process(*parents).children() == []
-    with connected(None, 1, 0) as client:  # it serves the next run, too
-        assert set(client.run(os.getppid).values()) == parents
+FORKS = """
+    import os
+
+    import psutil
+
+    from manyfit.pipeline.cluster import connected
+
+    if __name__ == "__main__":
+        with connected(None, 2, 0) as client:
+            parents = set(client.run(os.getppid).values())
+            assert len(parents) == 1
+            assert parents != {os.getpid()}
+            assert psutil.Process(*parents).num_threads() == 1
+        assert psutil.Process(*parents).children() == []
+        with connected(None, 1, 0) as client:  # it serves the next run, too
+            assert set(client.run(os.getppid).values()) == parents
+"""
+
+
+def test_workers_are_forks_of_one_process_with_one_thread(tmp_path: Path) -> None:
+    run(FORKS, tmp_path)
 
 
 LAYOUTS = """
