@@ -102,7 +102,14 @@ def test_the_expected_time_is_that_of_the_run(
     assert 0.5 < np.median(ratios) < 2.0
 
 
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers as they are elsewhere: forks have a part of their memory in common."""
+    monkeypatch.setattr("manyfit.pipeline.forkserver.start", lambda: False)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("spawned")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("layout", "out", "n_points"),
