@@ -18,7 +18,6 @@ from .curves import Curves
 from .dataset import Dataset
 from .ledger import Job, Record
 from .objects.stores import is_object_url
-from .packing import packed
 from .sink import Sink
 from .summary import Progress, RunSummary
 from .task import Assignment, Task, run_partition
@@ -96,14 +95,13 @@ class Execution:
         """Whether nothing is left to do."""
         return self._done.count(1) == len(self.job.plan.partitions)
 
-    def run(self, client: Any, retries: int) -> None:
-        """Run the partitions that are missing.
+    def run(self, client: Any, payload: bytes, retries: int) -> None:
+        """Run the partitions that are missing; `payload` is the task, packed.
 
         When a worker dies Dask suspects every task that it had, running or in wait. So a partition
         given up for that reason is tried again at the end, with nothing else in flight: only what
         kills a worker by itself has failed.
         """
-        payload = packed(self.work.task, self.work.model)
         suspects = []
         todo = self._assignments()
         for given, outcome in run_window(client, run_partition, payload, todo, retries):

@@ -23,6 +23,7 @@ from .identity import bounds_of, describe_job, digest, plain
 from .ledger import Job
 from .lock import locked
 from .machine_code import compiled_ahead
+from .packing import packed
 from .places import AnyPlace, Place, is_place, lies_in, place_of
 from .plan import Partition, Slice
 from .revision import ON_CHANGED, OnChanged
@@ -133,16 +134,17 @@ def fit_dataset(
         _prepare(work)
         execution = Execution(work, job, progress, begun)
         if not execution.finished:
+            payload = packed(work.task, work.model)
             if cluster is not None:
                 with connected(cluster, n_workers, retries) as client:
-                    execution.run(client, retries)
+                    execution.run(client, payload, retries)
             else:
                 with (
                     compiled_ahead(work) as code,
                     connected(None, n_workers, retries, work.threads) as client,
                 ):
                     client.register_plugin(code())
-                    execution.run(client, retries)
+                    execution.run(client, payload, retries)
         return execution.summary()
 
 

@@ -5,8 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +179,6 @@ def test_a_lost_cluster_is_exit_code_4(
 def test_a_model_that_cannot_travel_is_misuse(
     tmp_path: Path, invoke: Invoke, lines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @contextmanager
-    def pretended(*_: Any) -> Iterator[object]:
-        yield object()
-
-    monkeypatch.setattr(run, "connected", pretended)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "locked.py").write_text(
