@@ -17,6 +17,10 @@ from distributed import Client
 from manyfit.pipeline.arrays import grid as grids
 from manyfit.pipeline.cluster import local_cluster
 from manyfit.pipeline.columns import Columns
+from manyfit.pipeline.objects.path import ObjectPath
+from manyfit.pipeline.run import fit_dataset
+from tests.object_stores import free_port, proxy
+from tests.pipeline.buckets import START, upload
 
 pytest.register_assert_rewrite("tests.pipeline.place_suites")
 
@@ -127,6 +131,37 @@ def client(ports: Any) -> Iterator[Client]:  # noqa: ARG001 - workers inherit wh
     """Two worker processes that all tests share, unless they break them."""
     with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as connection:  # type: ignore[no-untyped-call]
         yield connection
+
+
+@pytest.fixture
+def six(layouts: Any, values: Any, model: Any, folder: ObjectPath) -> Callable[..., Any]:
+    """Return a call that runs one job of six partitions, from a bucket to a bucket."""
+    for k in range(3):
+        layouts.write("list", values[200 * k : 200 * k + 200], rows=100, name=f"in/{k}.parquet")
+    url = upload(layouts.folder / "in", folder / "in")
+
+    def run(cluster: Any, out: Any = folder / "out", **changes: Any) -> Any:
+        given = {"p0": START, "partition_bytes": 15_000, **changes}
+        return fit_dataset(url, model, out, cluster=cluster, **given)
+
+    return run
+
+
+@pytest.fixture
+def troubled(s3: int) -> Iterator[Callable[..., Any]]:
+    """Return a call that puts a troublesome proxy before the store, for new workers too."""
+    with pytest.MonkeyPatch.context() as patch:
+        opened = []
+
+        def trouble(**settings: Any) -> Any:
+            port = free_port()
+            patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+            opened.append(proxy(port, s3, **settings))
+            return opened[-1].__enter__()
+
+        yield trouble
+        for between in opened:
+            between.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")
