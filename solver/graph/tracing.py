@@ -178,8 +178,8 @@ def _module_of(frame: FrameType) -> str:
 
 
 def _public(module: str) -> str:
-    """Return the name of a module without its private parts."""
-    return ".".join(part for part in module.split(".") if not part.startswith("_"))
+    """Return the name of the public module that a module belongs to."""
+    return ".".join(takewhile(lambda part: not part.startswith("_"), module.split(".")))
 
 
 def _in_scipy(module: str) -> bool:
