@@ -48,6 +48,10 @@ _OPERATORS: MappingProxyType[type[ast.AST], str] = MappingProxyType(
     }
 )
 
+_DEEPEST = 2000
+"""Levels of a formula; those that Python's own parser takes depend on its version."""
+_TOO_DEEP = "the formula is too deeply nested, or a sum of too many terms"
+
 
 def parse(
     text: str,
@@ -121,11 +125,13 @@ class _Reader:
 
     def read(self) -> Node:
         """Return the expression that the text says."""
-        order, waiting = [], [self._tree()]
+        order, waiting = [], [(self._tree(), 1)]
         while waiting:  # operands after what uses them
-            node = waiting.pop()
+            node, depth = waiting.pop()
+            if depth > _DEEPEST:
+                raise ExpressionError(_TOO_DEEP, self.text)
             order.append(node)
-            waiting.extend(reversed(self._operands(node)))
+            waiting.extend((part, depth + 1) for part in reversed(self._operands(node)))
         for name in sorted((n for n in order if isinstance(n, ast.Name)), key=_start):
             self._meet(name)
         results: dict[int, Node] = {}
@@ -143,9 +149,7 @@ class _Reader:
                 f"this is not a formula: {error.msg}", self.text, min(max(place, 0), len(self.text))
             ) from None
         except (RecursionError, MemoryError):
-            raise ExpressionError(
-                "the formula is too deeply nested, or a sum of too many terms", self.text
-            ) from None
+            raise ExpressionError(_TOO_DEEP, self.text) from None
 
     def _refuse(self, node: ast.AST, reason: str) -> ExpressionError:
         """Return the error for a place in the tree."""

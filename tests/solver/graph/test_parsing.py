@@ -187,6 +187,7 @@ REFUSED = {
     "-" * 19_000 + "x": ("too deeply nested", 1),
     "x" + "**x" * 6000: ("too deeply nested", 1),
     "+".join(["x"] * 9000): ("too deeply nested, or a sum of too many terms", 1),
+    "+".join(["x"] * 2001): ("too deeply nested, or a sum of too many terms", 1),
     "not " * 4000 + "x": ("too deeply nested", 1),
     "x" * 20_001: ("20001 characters, more than 20000", 1),
 }
