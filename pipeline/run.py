@@ -1,7 +1,7 @@
 """fit_dataset: every curve of a data set, on a cluster, into a directory of Parquet parts."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -135,16 +135,13 @@ def fit_dataset(
         execution = Execution(work, job, progress, begun)
         if not execution.finished:
             payload = packed(work.task, work.model)
-            if cluster is not None:
-                with connected(cluster, n_workers, retries) as client:
-                    execution.run(client, payload, retries)
-            else:
-                with (
-                    compiled_ahead(work) as code,
-                    connected(None, n_workers, retries, work.threads) as client,
-                ):
+            with (
+                compiled_ahead(work) if cluster is None else nullcontext() as code,
+                connected(cluster, n_workers, retries, work.threads) as client,
+            ):
+                if code is not None:
                     client.register_plugin(code())
-                    execution.run(client, payload, retries)
+                execution.run(client, payload, retries)
         return execution.summary()
 
 

@@ -75,5 +75,5 @@ def _values(batch: pa.RecordBatch, source: Source) -> Lengths:
 
 def _lengths(batch: pa.RecordBatch, name: str) -> Lengths:
     """Return the lengths of the lists of a column, 0 for null, (n_rows,)."""
-    lengths = as_numpy(pc.list_value_length(batch.column(name)))
+    lengths = as_numpy(pc.list_value_length(batch.column(name)))  # fill_null would load pandas
     return np.asarray(np.nan_to_num(lengths), dtype=np.int64)

@@ -36,9 +36,8 @@ def finish_text(n: int, machine: Machine, *, bounded: bool) -> str:
     `cov` n*n, `stderr` n, `pivot` 1, and `suspicious` 1, not 0 where a standard error is large
     beside its parameter.
 
-    Spare lanes repeat the last curve: `scale`
-    and `data` must go on with its numbers to a multiple of the machine's register, and `pivot` and
-    `suspicious` have room for as many.
+    Spare lanes repeat the last curve: `scale` and `data` must go on with its numbers to a multiple
+    of the machine's register, and `pivot` and `suspicious` have room for as many.
     """
     module = ir.Module("manyfit")
     kind = ir.FunctionType(ir.VoidType(), [INT64, *[DOUBLE.as_pointer()] * len(ARRAYS)])
