@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Any, TypeAlias
 
 import dask
@@ -58,18 +59,43 @@ def connected(
     ClusterError
         When the scheduler cannot be reached, or worker processes cannot be started.
     """
-    if cluster is None:
-        with (
-            local_cluster(n_workers or default_workers(), retries, threads) as local,
-            Client(local, set_as_default=False) as client,  # type: ignore[no-untyped-call]
-        ):
-            client.register_plugin(LeaveToRun())
-            yield client
-    elif isinstance(cluster, str):
-        with _reached(cluster) as client:
-            yield client
-    else:
-        yield cluster
+    with _cut_short_in_silence():
+        if cluster is None:
+            with (
+                local_cluster(n_workers or default_workers(), retries, threads) as local,
+                Client(local, set_as_default=False) as client,  # type: ignore[no-untyped-call]
+            ):
+                client.register_plugin(LeaveToRun())
+                yield client
+        elif isinstance(cluster, str):
+            with _reached(cluster) as client:
+                yield client
+        else:
+            yield cluster
+
+
+@contextmanager
+def _cut_short_in_silence() -> Iterator[None]:
+    """Keep a traceback from who ends a run, when that ends a call that has not begun.
+
+    `distributed.utils.sync` then cancels a future that it has not made yet, and the loop logs the
+    NameError of it.
+    """
+    tells = logging.getLogger("tornado.application")
+    tells.addFilter(_is_news)
+    try:
+        yield
+    finally:
+        tells.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what a loop logs is anything but that a call was cut short."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, NameError):
+        return True
+    *_, (raised, _) = walk_tb(error.__traceback__)
+    return (raised.f_globals, raised.f_code.co_name) != (vars(distributed.utils), "cancel")
 
 
 def threads_to_come(cluster: Cluster, n_workers: int | None) -> int:

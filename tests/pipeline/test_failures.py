@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from distributed import Client
 
 import manyfit
-from manyfit.pipeline.cluster import local_cluster
+from manyfit.pipeline.cluster import connected, local_cluster
 from manyfit.pipeline.columns import Columns
 from manyfit.pipeline.dataset import open_dataset
 from manyfit.pipeline.errors import ClusterError
@@ -293,3 +295,17 @@ def test_a_part_with_other_curves_than_planned_is_not_written(
     assert list(tmp_path.iterdir()) == []
     written = write_part(tmp_path / "part.parquet", result.to_batches(), result.schema, 5)
     assert written.counts == {1: 5}
+
+
+def test_who_interrupts_a_call_that_has_not_begun_gets_no_traceback(
+    client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connected(client, None, 0) as own:
+        own.loop.add_callback(time.sleep, 0.5)  # the call begins when the interrupt is there
+        own.loop.add_callback(int, "news")
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            own.nthreads()
+        assert len(own.nthreads()) == 2
+    told = [record for record in caplog.records if record.name == "tornado.application"]
+    assert ["literal for int() with base 10: 'news'" in str(record.exc_text) for record in told] == [True]

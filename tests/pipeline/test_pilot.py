@@ -84,11 +84,11 @@ def test_the_expected_time_is_that_of_the_run(
     n_curves = 40_000 if engine == "reference" else 300_000
     data, columns = stored(layout, tmp_path, n_curves, 50)
     given: dict[str, Any] = {"options": FitOptions(engine=engine), "p0": [1, 1, 1]}
-    ratios = []
+    expected, taken = [], []
     with local_cluster(1) as cluster, Client(cluster, set_as_default=False) as own:  # type: ignore[no-untyped-call]
         first = tmp_path / "first" / out  # in which the worker compiles
         fit_dataset(data, model, first, columns=columns, cluster=own, **given)
-        for k in range(2):
+        for k in range(4):
             path = tmp_path / str(k) / out
             work = checked_work(
                 open_dataset(data, columns), model, given["options"], [1.0, 1, 1], path
@@ -96,10 +96,11 @@ def test_the_expected_time_is_that_of_the_run(
             job = due_job(work, None, None, lambda: 1)
             pilot = run_pilot(work.task, job, job.plan.partitions, work.dataset.files)
             fit_dataset(work.dataset, model, path, cluster=own, **given)
-            seconds = sum(record.seconds for record in job.committed(work.sink))
-            ratios.append(n_curves / pilot.fits_per_s / seconds)
-    print(f"{layout} -> {out}, {engine}: expected / taken {np.round(ratios, 2)}")
-    assert 0.5 < np.median(ratios) < 2.0
+            expected.append(n_curves / pilot.fits_per_s)
+            taken.append(sum(record.seconds for record in job.committed(work.sink)))
+    ratio = min(expected) / min(taken)  # what else the machine does only ever adds
+    print(f"{layout} -> {out}, {engine}: expected / taken {ratio:.2f}")
+    assert 0.5 < ratio < 2.0
 
 
 @pytest.fixture
