@@ -128,9 +128,12 @@ class Execution:
         )
 
     def _assignments(self) -> Iterator[Assignment]:
-        """Yield what is missing, one at a time: it is made when a worker is free for it."""
+        """Yield what is missing, one at a time: it is made when a worker is free for it.
+
+        The largest come first, so that at the end no worker has a large one when others have none.
+        """
         files = self.work.dataset.files
-        for partition in self.job.plan.partitions:
+        for partition in sorted(self.job.plan.partitions, key=lambda p: p.n_bytes, reverse=True):
             if not self._done[partition.index]:
                 yield Assignment(
                     partition=partition,

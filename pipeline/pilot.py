@@ -23,6 +23,7 @@ from time import perf_counter, time
 
 from .errors import ClusterError
 from .files import File
+from .forkserver import AS_WORKERS
 from .ledger import Job
 from .packing import packed
 from .plan import Partition
@@ -136,7 +137,7 @@ def run_pilot(task: Task, job: Job, left: Sequence[Partition], files: Sequence[F
         input=payload,
         capture_output=True,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env={**AS_WORKERS, **os.environ},
     )
     try:
         found = json.loads(done.stdout.splitlines()[-1])

@@ -44,7 +44,10 @@ def rehearse(first: Curves, model: Model, options: FitOptions) -> tuple[Model, F
 def fit_rows(
     curves: Curves, model: Model, options: FitOptions, schema: pa.Schema
 ) -> pa.RecordBatch:
-    """Fit a batch of curves and return their rows, as `schema` has them."""
+    """Fit a batch of curves and return their rows, as `schema` has them.
+
+    Model and options are what `rehearse` has returned.
+    """
     fit = fit_batch(
         model,
         curves.x,
@@ -54,6 +57,7 @@ def fit_rows(
         p0=curves.p0 or None,
         constants=curves.constants,
         options=options,
+        settled=True,
     )
     if curves.uneven is not None:
         fit = replace(fit, status=np.where(curves.uneven, Status.IMPROPER_INPUT, fit.status))

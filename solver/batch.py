@@ -148,15 +148,20 @@ def fit_batch(
     p0: Any = None,
     constants: Mapping[str, ArrayLike] | None = None,
     options: FitOptions = FitOptions(),  # noqa: B008 - frozen
+    settled: bool = False,
 ) -> BatchFit:
-    """Do what `fit_curves` does, with the options as one value."""
+    """Do what `fit_curves` does, with the options as one value.
+
+    `settled` says that model and options are what `rehearsed` has returned: the formula, where
+    there is one, is the model's, and is not looked into again.
+    """
     if not isinstance(model, Model):
         model = Model.from_function(model)
     curves = as_curves(model, x, y, offsets, sigma)
     given = Prepared.of(model, len(curves), p0, constants, options)
-    prepared = with_formula(given, curves)
+    prepared = given if settled else with_formula(given, curves)
     fit = _fit(curves, prepared, offsets)
-    if formula_holds(prepared, given.model, curves, fit.params):
+    if settled or formula_holds(prepared, given.model, curves, fit.params):
         return fit
     return _fit(curves, given.by(replace(model, graph=None)), offsets)
 

@@ -1,8 +1,8 @@
 """Settle what is fitted, on a few curves and before the model is sent to many processes.
 
 What `fit_batch` does for each batch - read the formula, compare it with the function - is done here
-once for all: the model that comes out is its formula and carries no function, or has none, and
-those who fit it have nothing to decide or to warn of.
+once for all: the model that comes out is its formula, carrying a function only with derivatives of
+its author's, or has none; and those who fit it have nothing to decide or to warn of.
 """
 
 from collections.abc import Mapping

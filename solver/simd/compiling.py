@@ -1,20 +1,27 @@
 """Turn LLVM's text into machine code, in this process or in another one for it.
 
-What a text was compiled to is kept, by the text, the machine and LLVM's version. So processes on
-one machine can share it: one compiles, and the others are handed its `object_code`.
+Code is made once for what it is made of: a specification, a machine, LLVM's version. So processes
+of one program on one machine can share it: one writes the text and compiles, and the others are
+handed its `object_code`.
 """
 
+import ctypes
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from time import perf_counter
+from threading import Lock
 from typing import Any
 
 import llvmlite.binding as llvm
 
 from .machine import Machine
 
+_LEVEL = 2
+"""How hard LLVM tries, of 3."""
+
+_lock = Lock()
 _objects: dict[bytes, bytes] = {}
+_codes: dict[tuple[Hashable, Machine], "Compiled"] = {}
 
 
 def object_code() -> dict[bytes, bytes]:
@@ -29,77 +36,91 @@ def take_object_code(objects: Mapping[bytes, bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Machine code, which lives as long as this value.
+    """Machine code, which lives as long as this value."""
 
-    Attributes
-    ----------
-    addresses
-        Where each function begins.
-    compile_s
-        What it took, in seconds.
-    """
-
-    addresses: dict[str, int]
-    compile_s: float
     engine: Any
 
+    def address(self, name: str) -> int:
+        """Return where a function of it begins."""
+        return int(self.engine.get_function_address(name))
 
-def compile_text(text: str, names: tuple[str, ...], machine: Machine, level: int = 2) -> Compiled:
-    """Compile a module.
+    def constant(self, name: str) -> int:
+        """Return the value of a constant of 64 bits in it."""
+        return ctypes.c_int64.from_address(self.engine.get_global_value_address(name)).value
+
+
+def machine_code(key: Hashable, text: Callable[[], str], machine: Machine) -> Compiled:
+    """Return the code of what `key` tells apart; two threads never make the same.
 
     Parameters
     ----------
+    key
+        Numbers and strings, in tuples: what is printed of it must be the same in any process.
     text
-        The module in LLVM's language.
-    names
-        Its functions that will be called.
+        Writes the module in LLVM's language; called where nobody has made it yet.
     machine
         What to compile for.
-    level
-        How hard LLVM tries, 0 to 3.
+    """
+    with _lock:
+        code = _codes.get((key, machine))
+        if code is None:
+            made_of = (key, machine, llvm.llvm_version_info)
+            digest = hashlib.blake2b(repr(made_of).encode(), digest_size=16).digest()
+            if digest not in _objects:
+                _objects[digest] = _compiled(text(), machine)
+            code = _codes[key, machine] = _linked(_objects[digest], machine)
+        return code
+
+
+def is_made(key: Hashable, machine: Machine) -> bool:
+    """Return whether there is nothing left to make for `machine_code`."""
+    return (key, machine) in _codes
+
+
+def compile_text(text: str, machine: Machine) -> Compiled:
+    """Compile a module in LLVM's language.
 
     Raises
     ------
     RuntimeError
         When the text is not well formed.
     """
-    began = perf_counter()
-    key = _key(text, machine, level)
-    if key not in _objects:
-        _objects[key] = _target(machine, level).emit_object(optimised(text, machine, level))
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target(machine, level))
-    engine.add_object_file(llvm.ObjectFileRef.from_data(_objects[key]))
+    return _linked(_compiled(text, machine), machine)
+
+
+def _compiled(text: str, machine: Machine) -> bytes:
+    """Return the object code of a module."""
+    return bytes(_target(machine).emit_object(optimised(text, machine)))
+
+
+def _linked(code: bytes, machine: Machine) -> Compiled:
+    """Return object code, ready to be called."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target(machine))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    addresses = {name: int(engine.get_function_address(name)) for name in names}
-    return Compiled(addresses, perf_counter() - began, engine)
+    return Compiled(engine)
 
 
-def _key(text: str, machine: Machine, level: int) -> bytes:
-    """Return what tells object code apart."""
-    what = (text, machine.cpu, machine.features, level, llvm.llvm_version_info)
-    return hashlib.blake2b(repr(what).encode(), digest_size=16).digest()
-
-
-def optimised(text: str, machine: Machine, level: int = 2) -> Any:
+def optimised(text: str, machine: Machine) -> Any:
     """Return the module after LLVM's passes."""
     module = llvm.parse_assembly(text)
     module.verify()
-    tuning = llvm.create_pipeline_tuning_options(speed_level=level)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=_LEVEL)
     tuning.loop_vectorization = tuning.slp_vectorization = False
     tuning.loop_unrolling = False
-    builder = llvm.create_pass_builder(_target(machine, level), tuning)
+    builder = llvm.create_pass_builder(_target(machine), tuning)
     builder.getModulePassManager().run(module, builder)
     return module
 
 
-def assembly(text: str, machine: Machine, level: int = 2) -> str:
+def assembly(text: str, machine: Machine) -> str:
     """Return the machine code of a module as text, to be read."""
-    return str(_target(machine, level).emit_assembly(optimised(text, machine, level)))
+    return str(_target(machine).emit_assembly(optimised(text, machine)))
 
 
-def _target(machine: Machine, level: int) -> Any:
+def _target(machine: Machine) -> Any:
     """Return LLVM's view of a machine."""
     target = llvm.Target.from_default_triple()
     return target.create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=level, codemodel="default"
+        cpu=machine.cpu, features=machine.features, opt=_LEVEL, codemodel="default"
     )

@@ -1,9 +1,8 @@
 """The compiled engine's Python face: compile a kernel once, call it on many curves."""
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from threading import Lock
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -12,14 +11,11 @@ import numpy.typing as npt
 
 from ..arrays import Bools, Floats, Ints
 from ..minpack import Rules
-from .compiling import Compiled, compile_text
+from .compiling import Compiled, is_made, machine_code
 from .finish import finish_text
 from .kernel import kernel_text
 from .machine import Machine
 from .specification import Argument, Specification
-
-_lock = Lock()
-_codes: dict[tuple[Any, ...], Compiled] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ def run(
         Where to write the ends: arrays in one piece. Default: new ones.
     """
     began = perf_counter()
-    known = specification.key in _codes
+    known = is_made(specification.key, specification.machine)
     code = kernel(specification)
     compile_s = 0.0 if known else perf_counter() - began
     ends = Ends.places(len(rows), len(specification.free)) if room is None else room
@@ -171,7 +167,7 @@ def run(
     for k, constant in enumerate(constants):
         first = Argument.PREDICTORS + n_predictors + 2 * k
         given[first : first + 2] = constant.ctypes.data, len(constant) > 1
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.addresses["fit"])
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("fit"))
     call(given.ctypes.data)
     return replace(ends, compile_s=compile_s)
 
@@ -233,13 +229,13 @@ def finish(
     if count:
         bounded = held is not None
         on_bound = np.empty(0) if held is None else held.astype(np.float64)
-        key = ("finish", n, bounded, machine.name)
-        code = _compiled(key, lambda: finish_text(n, machine, bounded=bounded), machine)
+        key = ("finish", n, bounded)
+        code = machine_code(key, lambda: finish_text(n, machine, bounded=bounded), machine)
         scale, data = _padded(scale, whole), _padded(data, whole)
         given = [normal, on_bound, scale, data, params, cov, stderr, pivot, suspicious]
         call = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * len(given))
         given[:5] = [np.ascontiguousarray(a, dtype=np.float64) for a in given[:5]]
-        call(code.addresses["finish"])(count, *(a.ctypes.data for a in given))
+        call(code.address("finish"))(count, *(a.ctypes.data for a in given))
     return Finish(cov, stderr, pivot[:count], suspicious[:count] != 0)
 
 
@@ -251,14 +247,5 @@ def _padded(numbers: Floats, size: int) -> Floats:
 
 def kernel(specification: Specification) -> Compiled:
     """Return the machine code of a kernel; compiled once a process, whoever asks."""
-    return _compiled(specification.key, lambda: kernel_text(specification), specification.machine)
-
-
-def _compiled(key: tuple[Any, ...], text: Callable[[], str], machine: Machine) -> Compiled:
-    """Return machine code from the cache, or compile it; two threads never compile the same."""
-    with _lock:
-        code = _codes.get(key)
-        if code is None:
-            name = "finish" if key[0] == "finish" else "fit"
-            code = _codes[key] = compile_text(text(), (name,), machine)
-        return code
+    text = partial(kernel_text, specification)
+    return machine_code(specification.key, text, specification.machine)

@@ -88,13 +88,15 @@ class GuessSpecification:
         return self.machine.register * self.registers
 
 
-def guess_text(specification: GuessSpecification) -> tuple[str, int]:
-    """Return the module of a guess, with its function ``guess``, and the buffers that it needs."""
+def guess_text(specification: GuessSpecification) -> str:
+    """Return the module of a guess: its function ``guess``, and the number of ``buffers`` of it."""
     module = ir.Module("manyfit")
     kind = ir.FunctionType(ir.VoidType(), [INT64.as_pointer()])
     emitter = _Guess(specification, ir.Function(module, kind, "guess"))
     emitter.emit()
-    return str(module), emitter.buffers
+    buffers = ir.GlobalVariable(module, INT64, "buffers")
+    buffers.initializer, buffers.global_constant = INT64(emitter.buffers), True
+    return str(module)
 
 
 class _Guess:

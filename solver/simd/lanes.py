@@ -10,6 +10,8 @@ No instruction carries a fast-math flag: what is written is what is computed, in
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from math import copysign
 from typing import Any, TypeAlias
 
 from llvmlite import ir
@@ -146,7 +148,7 @@ class Lanes:
         return value if isinstance(value, Vec) else self._constant(BOOL, int(value))
 
     def _constant(self, element: Any, value: float) -> Vec:
-        return Vec(self, ir.Constant(self.vector(element), [value] * self.width))
+        return Vec(self, _constant(self.vector(element), value, copysign(1.0, value)))
 
     def like(self, value: Any, other: Vec) -> Vec:
         """Return a number as a vector of the same type as `other`."""
@@ -406,5 +408,16 @@ class Lanes:
         return self.joined([emit(*column) for column in columns])
 
     def _shuffle(self, a: Any, b: Any, places: range) -> Any:
-        kind = ir.VectorType(ir.IntType(32), len(places))
-        return self.builder.shuffle_vector(a, b, ir.Constant(kind, list(places)))
+        return self.builder.shuffle_vector(a, b, _places(places))
+
+
+@lru_cache(maxsize=1 << 12)
+def _constant(kind: Any, value: float, _sign: float) -> Any:
+    """Return the constant with a number in every lane, always the same one: it is printed once."""
+    return ir.Constant(kind, [value] * kind.count)
+
+
+@lru_cache(maxsize=1 << 8)
+def _places(places: range) -> Any:
+    """Return the constant that says which lanes to take, always the same one."""
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))

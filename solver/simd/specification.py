@@ -81,10 +81,10 @@ class Specification:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What tells kernels apart."""
+        """What tells kernels for one machine apart."""
         data = (self.shared, self.even, self.single, self.weighted, self.ragged)
         fit = (self.bounded, self.scaled, self.registers, self.rotations)
-        return (self.graph.digest, self.free, *data, *fit, self.machine.name)
+        return ("fit", self.graph.digest, self.free, *data, *fit)
 
     @property
     def width(self) -> int:

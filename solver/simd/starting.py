@@ -1,7 +1,8 @@
 """The compiled guess's Python face: compile a recipe once, call it on many curves."""
 
 import ctypes
-from threading import Lock
+import pickle
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -9,13 +10,10 @@ import numpy.typing as npt
 from ..arrays import Floats, Ints
 from ..library.by_numpy import FUNCTIONS
 from ..library.recipe import Recipe
-from .compiling import Compiled, compile_text
+from .compiling import Compiled, machine_code
 from .engine import Points
 from .guessing import Argument, Finding, GuessSpecification, guess_text
 from .machine import Machine
-
-_lock = Lock()
-_codes: dict[GuessSpecification, tuple[Compiled, int]] = {}
 
 
 def guesses(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Floats:
@@ -101,14 +99,14 @@ def _called(
         ragged=bool((length != longest).any()),
         machine=machine,
     )
-    code, buffers = _compiled(specification)
+    code = _compiled(specification)
     ends = np.array([x[0], x[-1]], dtype=np.float64)
     if shared:
         zero = np.zeros(())
         with np.errstate(all="ignore"):
             x = np.ascontiguousarray(recipe.frame_of(FUNCTIONS, *ends, zero, zero).x_of(x))
     width = specification.width
-    scratch = np.empty(buffers * longest * width + 8)
+    scratch = np.empty(code.constant("buffers") * longest * width + 8)
     aligned = scratch[(-scratch.ctypes.data % 64) // 8 :]
     start, findings = np.empty((len(rows), recipe.n_params)), np.empty(len(rows))
     arrays = {
@@ -126,15 +124,17 @@ def _called(
     for place, array in arrays.items():
         given[place] = array.ctypes.data
     given[Argument.COUNT], given[Argument.CAPACITY] = len(rows), longest
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.addresses["guess"])(given.ctypes.data)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("guess"))(given.ctypes.data)
     return start, findings
 
 
-def _compiled(specification: GuessSpecification) -> tuple[Compiled, int]:
-    """Return the code of a guess and its number of buffers; compiled once a process."""
-    with _lock:
-        if specification not in _codes:
-            text, buffers = guess_text(specification)
-            code = compile_text(text, ("guess",), specification.machine)
-            _codes[specification] = code, buffers
-        return _codes[specification]
+def _compiled(specification: GuessSpecification) -> Compiled:
+    """Return the code of a guess; compiled once a process."""
+    text = partial(guess_text, specification)
+    return machine_code(_key(specification), text, specification.machine)
+
+
+@cache
+def _key(specification: GuessSpecification) -> tuple[str, bytes]:
+    """Return what tells guesses apart, in any process."""
+    return "guess", pickle.dumps(specification)

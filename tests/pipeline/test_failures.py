@@ -307,5 +307,5 @@ def test_who_interrupts_a_call_that_has_not_begun_gets_no_traceback(
         with pytest.raises(KeyboardInterrupt):
             own.nthreads()
         assert len(own.nthreads()) == 2
-    told = [record for record in caplog.records if record.name == "tornado.application"]
-    assert ["literal for int() with base 10: 'news'" in str(record.exc_text) for record in told] == [True]
+    told = [r.exc_text for r in caplog.records if r.name == "tornado.application"]
+    assert ["literal for int() with base 10: 'news'" in str(text) for text in told] == [True]

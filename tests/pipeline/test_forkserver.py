@@ -1,6 +1,7 @@
 """Workers are forks of a process that has loaded what they need; where they cannot be, spawned."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -9,14 +10,17 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from distributed import Client
 
 import manyfit
+from manyfit import fit_curves
 from manyfit.pipeline import forkserver
 from manyfit.pipeline.cluster import connected, local_cluster
 from manyfit.pipeline.results import read_result
 from manyfit.pipeline.run import fit_dataset
+from manyfit.solver.library import get_model
 
 ROOT = str(Path(str(manyfit.__file__)).parents[1])
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
@@ -219,3 +223,24 @@ def test_a_run_survives_the_process_that_its_workers_are_forks_of(
     assert forkserver.start()  # another
     with connected(None, 1, 0) as client:
         assert set(client.run(os.getppid).values()) not in ({parent}, {os.getpid()})
+
+
+def new_pages() -> int:
+    """Fit a batch over and over; return how many pages the last one got from the system."""
+    x = np.linspace(0.0, 4.0, 50)
+    y = np.random.default_rng(0).normal(2 * np.exp(-1.5 * x) + 0.5, 0.02, (10_000, 50))
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        fit_curves(get_model("exponential_decay"), x, y)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.parametrize("forked", [True, False])
+def test_workers_keep_the_memory_of_a_batch_for_the_next(
+    forked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not forked:
+        monkeypatch.setattr("manyfit.pipeline.forkserver.start", lambda: False)
+    with connected(None, 1, 0) as client:
+        pages = client.submit(new_pages).result()
+    assert pages * os.sysconf("SC_PAGESIZE") < 10_000 * 8  # a column of the result has more

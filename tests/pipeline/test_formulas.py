@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from manyfit.pipeline.dataset import open_dataset
@@ -17,6 +18,7 @@ from manyfit.pipeline.packing import packed
 from manyfit.pipeline.results import read_result, result_metadata
 from manyfit.pipeline.run import checked_work, fit_dataset
 from manyfit.pipeline.schema import METADATA_KEY
+from manyfit.pipeline.table import fit_rows
 from manyfit.solver import formulas
 from manyfit.solver.graph.graph import GraphFunction
 from manyfit.solver.model import Model
@@ -156,3 +158,28 @@ def test_a_model_of_the_library_is_known_as_before(layouts: Any, tmp_path: Path)
     model = Model.from_expression("a*exp(-b*x) + c")
     work = checked_work(open_dataset(path), model, FitOptions(), None, tmp_path / "out")
     assert work.model is model
+
+
+def test_workers_do_not_look_into_a_settled_model_again(
+    layouts: Any, values: Any, tmp_path: Path
+) -> None:
+    calls = 0
+
+    def decay(x: Any, a: Any, b: Any, c: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return a * np.exp(-b * x) + c
+
+    def slopes(x: Any, a: Any, b: Any, _c: Any) -> list[Any]:
+        return [np.exp(-b * x), -a * x * np.exp(-b * x), np.ones_like(x)]
+
+    model = Model.from_function(decay, jac=slopes)  # keeps both beside its formula
+    path = layouts.write("list", values)
+    work = checked_work(open_dataset(path), model, FitOptions(), START, tmp_path / "out")
+    assert work.model.func is decay
+    assert work.model.expression == "a*exp(-b*x) + c"
+    assert calls > 0
+    calls = 0
+    rows = fit_rows(work.first, work.model, work.options, work.schema)
+    assert pc.all(rows.column("compiled")).as_py()
+    assert calls == 0

@@ -32,9 +32,9 @@ def emitted(
     for k, result in enumerate(results):
         lanes.store(result, place(function.args[1], k))
     lanes.builder.ret_void()
-    code = compile_text(str(module), ("body",), machine)
+    code = compile_text(str(module), machine)
     inputs = np.ascontiguousarray(np.stack(columns), dtype=np.float64)
     outputs = np.empty((len(results), LANES))
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.addresses["body"])
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.address("body"))
     call(inputs.ctypes.data, outputs.ctypes.data)
     return list(outputs)

@@ -130,7 +130,6 @@ def test_a_kernel_is_compiled_once_and_known_by_its_formula() -> None:
     common["even"] = (True,)
     rest = {"ragged": False, "bounded": False, "scaled": False, "machine": host()}
     first = kernel(Specification(graph=one, **common, **rest))  # type: ignore[arg-type]
-    assert first.compile_s > 0
     assert kernel(Specification(graph=two, **common, **rest)) is first  # type: ignore[arg-type]
     other = {**rest, "ragged": True}
     assert kernel(Specification(graph=two, **common, **other)) is not first  # type: ignore[arg-type]

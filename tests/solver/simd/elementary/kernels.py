@@ -42,7 +42,7 @@ class Kernel:
     def run(self, outputs: list[Floats], inputs: list[Floats], times: int = 1) -> None:
         """Write the values into arrays, whose length is a multiple of the width."""
         kinds = [ctypes.c_void_p] * (len(outputs) + len(inputs)) + [ctypes.c_int64] * 2
-        function = ctypes.CFUNCTYPE(None, *kinds)(self.compiled.addresses[_NAME])
+        function = ctypes.CFUNCTYPE(None, *kinds)(self.compiled.address(_NAME))
         function(*(a.ctypes.data for a in (*outputs, *inputs)), outputs[0].size, times)
 
     def loop(self) -> list[str]:
@@ -96,4 +96,4 @@ def kernel(
     builder.cbranch(builder.icmp_signed("<", next_turn, times), again, done)
     ir.IRBuilder(done).ret_void()
     text = str(module)
-    return Kernel(text, machine, width, n_out, compile_text(text, (_NAME,), machine))
+    return Kernel(text, machine, width, n_out, compile_text(text, machine))
