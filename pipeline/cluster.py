@@ -190,9 +190,9 @@ def local_cluster(n_workers: int, retries: int = 2, threads: int = 1) -> Any:
     ClusterError
         When they cannot be started.
     """
-    as_workers = {
+    one_thread = {
         f"distributed.nanny.pre-spawn-environ.{name}": value
-        for name, value in forkserver.AS_WORKERS.items()
+        for name, value in forkserver.ONE_THREAD.items()
     }
     forked = forkserver.start()
     if forked:  # or distributed would load pandas here, to have it loaded there
@@ -200,7 +200,7 @@ def local_cluster(n_workers: int, retries: int = 2, threads: int = 1) -> Any:
     settings = {
         "distributed.scheduler.allowed-failures": retries,
         "distributed.worker.multiprocessing-method": "forkserver" if forked else "spawn",
-        **as_workers,
+        **one_thread,
     }
     try:
         with dask.config.set(settings):

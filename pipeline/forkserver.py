@@ -19,16 +19,8 @@ from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
-AS_WORKERS = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 23),
-}
-"""What is set for a worker before it starts, since it is read but once. By itself glibc would keep
-what tasks free, 80 MB a partition of a large image; as Dask has it, it would keep nothing, and a
-fifth of the time would go to new pages for the arrays of each batch."""
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""What keeps libraries of linear algebra from threads of their own."""
 
 ITS_OWN = ("PYTHONPATH", "PYTHONSAFEPATH", "JE_ARROW_MALLOC_CONF")
 """Variables that are set for this process, and not for its forks."""
@@ -67,7 +59,7 @@ def _environment() -> Iterator[None]:
     places = dict.fromkeys(str(Path(place).absolute()) for place in sys.path)
     values = os.pathsep.join(places), "1", "background_thread:false"
     set_here = dict(zip(ITS_OWN, values, strict=True))
-    set_here |= {name: v for name, v in AS_WORKERS.items() if name not in os.environ}
+    set_here |= {name: v for name, v in ONE_THREAD.items() if name not in os.environ}
     before = {name: os.environ.get(name) for name in set_here}
     os.environ.update(set_here)
     try:

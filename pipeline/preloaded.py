@@ -14,6 +14,7 @@ gc.disable()
 
 # ruff: noqa: E402 - not a moment earlier
 import distributed.nanny  # noqa: F401
+import numpy.ma  # noqa: F401
 from distributed.http.worker import prometheus  # noqa: F401
 
 from . import cluster, task  # noqa: F401

@@ -196,9 +196,8 @@ class Compiled:
         self.compile_s.append(ends.compile_s)
         box = prepared.rules.box
         held = None if box is None else box.on_face(ends.params)
-        scale = np.ones(len(rows))
-        if not prepared.options.absolute_sigma:
-            scale = scale_of(fit.dof[at], ends.rr)
+        absolute = prepared.options.absolute_sigma
+        scale = np.ones(len(rows)) if absolute else scale_of(fit.dof[at], ends.rr)
         room = (fit.cov[at], fit.stderr[at]) if direct else None
         finished = finish(ends.params, ends.normal, held, scale, ends.yy, self.machine, room)
         if not direct:

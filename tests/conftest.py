@@ -4,8 +4,11 @@ Property tests try the same examples every time, so that a pass is a pass on any
 for new ones: ``pytest --hypothesis-profile search``.
 """
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
@@ -14,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from manyfit.pipeline.objects.path import ObjectPath
+from manyfit.solver.simd.cache import VARIABLE
 from tests.object_stores import (
     BUCKET,
     Google,
@@ -27,6 +31,10 @@ from tests.object_stores import (
 settings.register_profile("manyfit", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("manyfit")
+
+if VARIABLE not in os.environ:  # else this is a process of a run that has set it
+    os.environ[VARIABLE] = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, os.environ[VARIABLE])
 
 if threading.current_thread() is threading.main_thread():
     # A shell has Ctrl-C ignored by what it starts in the background, and so by runs of these tests.

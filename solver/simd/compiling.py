@@ -2,7 +2,7 @@
 
 Code is made once for what it is made of: a specification, a machine, LLVM's version. So processes
 of one program on one machine can share it: one writes the text and compiles, and the others are
-handed its `object_code`.
+handed its `object_code`. What a text was compiled to is kept on disk besides (see `cache`).
 """
 
 import ctypes
@@ -14,10 +14,16 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from . import cache
 from .machine import Machine
 
-_LEVEL = 2
-"""How hard LLVM tries, of 3."""
+_TUNING = {
+    "speed_level": 2,
+    "loop_vectorization": False,
+    "slp_vectorization": False,
+    "loop_unrolling": False,
+}
+"""What LLVM is to do: vectors and loops are written as they should be."""
 
 _lock = Lock()
 _objects: dict[bytes, bytes] = {}
@@ -65,9 +71,9 @@ def machine_code(key: Hashable, text: Callable[[], str], machine: Machine) -> Co
         code = _codes.get((key, machine))
         if code is None:
             made_of = (key, machine, llvm.llvm_version_info)
-            digest = hashlib.blake2b(repr(made_of).encode(), digest_size=16).digest()
+            digest = _digest(made_of)
             if digest not in _objects:
-                _objects[digest] = _compiled(text(), machine)
+                _objects[digest] = _kept_or_compiled(text(), machine)
             code = _codes[key, machine] = _linked(_objects[digest], machine)
         return code
 
@@ -75,6 +81,21 @@ def machine_code(key: Hashable, text: Callable[[], str], machine: Machine) -> Co
 def is_made(key: Hashable, machine: Machine) -> bool:
     """Return whether there is nothing left to make for `machine_code`."""
     return (key, machine) in _codes
+
+
+def _kept_or_compiled(text: str, machine: Machine) -> bytes:
+    """Return the object code of a module, from the disk if it is there."""
+    name = _digest((text, machine, llvm.llvm_version_info, _TUNING)).hex()
+    code = cache.load(name)
+    if code is None:
+        code = _compiled(text, machine)
+        cache.save(name, code)
+    return code
+
+
+def _digest(made_of: object) -> bytes:
+    """Return what tells code apart, the same in any process."""
+    return hashlib.blake2b(repr(made_of).encode(), digest_size=16).digest()
 
 
 def compile_text(text: str, machine: Machine) -> Compiled:
@@ -105,9 +126,9 @@ def optimised(text: str, machine: Machine) -> Any:
     """Return the module after LLVM's passes."""
     module = llvm.parse_assembly(text)
     module.verify()
-    tuning = llvm.create_pipeline_tuning_options(speed_level=_LEVEL)
-    tuning.loop_vectorization = tuning.slp_vectorization = False
-    tuning.loop_unrolling = False
+    tuning = llvm.create_pipeline_tuning_options()
+    for name, value in _TUNING.items():
+        setattr(tuning, name, value)
     builder = llvm.create_pass_builder(_target(machine), tuning)
     builder.getModulePassManager().run(module, builder)
     return module
@@ -122,5 +143,5 @@ def _target(machine: Machine) -> Any:
     """Return LLVM's view of a machine."""
     target = llvm.Target.from_default_triple()
     return target.create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=_LEVEL, codemodel="default"
+        cpu=machine.cpu, features=machine.features, opt=_TUNING["speed_level"], codemodel="default"
     )

@@ -120,15 +120,15 @@ class _Finish:
             for (i, j), value in A.items()
         }
         factors = decomposed(lanes, rest, n)
-        smallest = lanes.real(1.0)
+        largest = lanes.real(1.0)  # of 1 / pivot: one division will do
         for j in range(n):
-            size = 1.0 / (factors.inverse[j] * rest[j, j])
-            size = lanes.where(factors.inverse[j] > 0, size, 0.0)
-            smallest = lanes.smaller(size, smallest)
+            size = factors.inverse[j] * rest[j, j]
+            size = lanes.where(factors.inverse[j] > 0, size, float("inf"))
+            largest = lanes.larger(size, largest)
         inverse: dict[tuple[int, int], Vec] = {}
         for j in range(n):
             inverse |= {(i, j): value for i, value in self._column(factors, j).items()}
-        return smallest, inverse
+        return 1.0 / largest, inverse
 
     def _column(self, factors: Decomposition, j: int) -> dict[int, Vec]:
         """Return a column of the inverse from the diagonal down, by row: above it is symmetric."""

@@ -7,20 +7,25 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from distributed import Client
 
 import manyfit
-from manyfit import fit_curves
 from manyfit.pipeline import forkserver
 from manyfit.pipeline.cluster import connected, local_cluster
+from manyfit.pipeline.dataset import open_dataset
+from manyfit.pipeline.execution import Work
 from manyfit.pipeline.results import read_result
-from manyfit.pipeline.run import fit_dataset
+from manyfit.pipeline.run import checked_work, fit_dataset
+from manyfit.pipeline.table import fit_rows
 from manyfit.solver.library import get_model
+from manyfit.solver.options import FitOptions
 
 ROOT = str(Path(str(manyfit.__file__)).parents[1])
 START = {"a": 1.0, "b": 1.0, "c": 1.0}
@@ -225,22 +230,25 @@ def test_a_run_survives_the_process_that_its_workers_are_forks_of(
         assert set(client.run(os.getppid).values()) not in ({parent}, {os.getpid()})
 
 
-def new_pages() -> int:
+def new_pages(work: Work) -> int:
     """Fit a batch over and over; return how many pages the last one got from the system."""
-    x = np.linspace(0.0, 4.0, 50)
-    y = np.random.default_rng(0).normal(2 * np.exp(-1.5 * x) + 0.5, 0.02, (10_000, 50))
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        fit_curves(get_model("exponential_decay"), x, y)
+        fit_rows(work.first, work.model, work.options, work.schema)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 @pytest.mark.parametrize("forked", [True, False])
 def test_workers_keep_the_memory_of_a_batch_for_the_next(
-    forked: bool, monkeypatch: pytest.MonkeyPatch
+    forked: bool, monkeypatch: pytest.MonkeyPatch, layouts: Any, values: Any, tmp_path: Path
 ) -> None:
+    dataset = open_dataset(layouts.write("list", values))
+    model = get_model("exponential_decay")
+    work = checked_work(dataset, model, FitOptions(), None, tmp_path / "out")
+    y = np.tile(values, (20, 1))
+    many = replace(work.first, ids=pa.array(np.arange(len(y))), y=y)
     if not forked:
         monkeypatch.setattr("manyfit.pipeline.forkserver.start", lambda: False)
     with connected(None, 1, 0) as client:
-        pages = client.submit(new_pages).result()
-    assert pages * os.sysconf("SC_PAGESIZE") < 10_000 * 8  # a column of the result has more
+        pages = client.submit(new_pages, replace(work, first=many)).result()
+    assert pages * os.sysconf("SC_PAGESIZE") < 8 * len(y)  # a column of the result has more
