@@ -1,6 +1,6 @@
 """The compiled engine at work on a batch: which curves it takes, and what it leaves.
 
-Curves are taken as they lie in memory, without a layout of their own, some thousands at a time. It
+Curves are taken as they lie in memory, without a layout of their own, very many at a time. It
 leaves to the reference engine
 
 - curves that need a layout: some of their values are not finite and are to be omitted, or all of
@@ -36,8 +36,9 @@ from .simd.starting import guesses
 from .status import Flag
 from .trust_region import Tolerances
 
-_CHUNK_POINTS, _CHUNK_CURVES = 1 << 19, 1 << 14
-"""What one call of the kernel fits at most: what it returns stays in the cache."""
+_CHUNK = 1 << 22
+"""Points that one call of the kernel fits at most, or twice the numbers that it returns: so many,
+since at its end all lanes but a few wait for the curves that take the longest."""
 _LEAST_PIVOT = 1e-7
 """Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
 search along the floor of a valley ends too early."""
@@ -107,7 +108,7 @@ class Compiled:
         if ragged:
             rows = rows[np.argsort(lengths, kind="stable")]
         specification = self._specification(points, ragged=ragged)
-        for chunk in _chunks(rows, curves.length):
+        for chunk in self._chunks(rows, curves.length):
             start = self._starts(points, curves, chunk)
             good = self.prepared.may_start(start)
             part = chunk if good.all() else chunk[np.broadcast_to(good, chunk.shape)]
@@ -157,6 +158,14 @@ class Compiled:
         )
         guess = guesses(recipe, points, np.arange(len(length)), self.machine)
         return self.prepared.started(slab.rows, guess)
+
+    def _chunks(self, rows: Ints, length: Ints) -> Iterator[Ints]:
+        """Part the rows so that each part is about as much as one call of the kernel takes."""
+        if rows.size:
+            n = self.prepared.free.size
+            load = np.cumsum(np.maximum(length[rows], n * (n + 1)))
+            edges = np.arange(_CHUNK, load[-1], _CHUNK)
+            yield from np.split(rows, np.searchsorted(load, edges))
 
     def _starts(self, points: Points, curves: Curves, rows: Ints) -> Floats:
         """Do what `Prepared.starts` does, with the compiled guess where there is one."""
@@ -367,11 +376,3 @@ class _Task:
         if (bounded, scaled) != (rules.box is not None, rules.diag is not None):
             specification = replace(specification, bounded=False, scaled=False)
         return run(specification, self.points, self.rows, start, self.constants, rules, room)
-
-
-def _chunks(rows: Ints, length: Ints) -> Iterator[Ints]:
-    """Part the rows so that each part has about as many points as fit a cache."""
-    if rows.size:
-        load = np.cumsum(np.maximum(length[rows], _CHUNK_POINTS // _CHUNK_CURVES))
-        edges = np.arange(_CHUNK_POINTS, load[-1], _CHUNK_POINTS)
-        yield from np.split(rows, np.searchsorted(load, edges))

@@ -83,7 +83,7 @@ class Case:
         )
         start = np.array([self.load.start], dtype=np.float64)
         rows = np.arange(n_curves)
-        step = max(1, (1 << 19) // width)
+        step = max(1, (1 << 22) // width)
         ends = [
             run(self.kernel, points, rows[k : k + step], start, (), rules)
             for k in range(0, n_curves, step)

@@ -101,6 +101,16 @@ def test_the_engines_agree(case: str) -> None:
     assert_agree(ours, theirs)
 
 
+@pytest.mark.parametrize("case", ["shared x", "ragged", "p0 a curve", "bounds and fixed"])
+def test_what_a_call_takes_changes_no_bit(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = {**COMMON, **CASES[case]}
+    whole = fit_curves(**arguments)
+    monkeypatch.setattr("manyfit.solver.compiled._CHUNK", 700)
+    parts = fit_curves(**arguments)
+    for name in ("params", "cov", "stderr", "status", "flags", "nfev", "njev", "cost", "compiled"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
 def test_a_curve_has_the_same_bits_alone_ragged_padded_and_in_any_order() -> None:
     whole = fit_curves(DECAY, X, Y)
     order = RNG.permutation(N)
