@@ -21,13 +21,14 @@ from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter, time
 
+from ..solver.allocation import OF_WORKERS
 from .errors import ClusterError
 from .files import File
 from .forkserver import ONE_THREAD
 from .ledger import Job
 from .packing import packed
 from .plan import Partition
-from .table import AS_DASK, fit_rows
+from .table import fit_rows
 from .task import GROUP_BYTES, Assignment, Task, read_curves, write_part
 from .timing import Timing, first_curves, time_partition
 
@@ -137,7 +138,7 @@ def run_pilot(task: Task, job: Job, left: Sequence[Partition], files: Sequence[F
         input=payload,
         capture_output=True,
         check=False,
-        env={**ONE_THREAD, **AS_DASK, **os.environ},
+        env={**ONE_THREAD, **OF_WORKERS, **os.environ},
     )
     try:
         found = json.loads(done.stdout.splitlines()[-1])

@@ -1,13 +1,11 @@
 """Curves -> fits -> rows of the result table."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from ..solver.allocation import keep_freed_memory
 from ..solver.batch import fit_batch
 from ..solver.model import Model
 from ..solver.options import FitOptions
@@ -16,12 +14,6 @@ from ..solver.result import BatchFit
 from ..solver.status import Status
 from .curves import Curves
 from .exchange import as_arrow, as_numpy
-
-AS_DASK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
-"""What Dask sets for its workers, unless somebody has chosen something else."""
-
-_BLOCK_BYTES, _KEPT_BYTES = 1 << 20, 1 << 23
-"""What workers keep instead: enough for the arrays of a batch, and little beside the data."""
 
 _REHEARSED = 64
 """Curves that a formula is tried on before the run."""
@@ -56,8 +48,6 @@ def fit_rows(
 
     Model and options are what `rehearse` has returned.
     """
-    if AS_DASK.items() <= os.environ.items():
-        keep_freed_memory(_BLOCK_BYTES, _KEPT_BYTES)
     fit = fit_batch(
         model,
         curves.x,

@@ -19,6 +19,7 @@ from typing import Self
 
 import numpy as np
 
+from .allocation import keep_memory_of_results
 from .arrays import Bools, Floats, Ints
 from .as_they_lie import as_they_lie
 from .covariance import unscaled_covariance
@@ -89,6 +90,7 @@ class Compiled:
             return None
         if prepared.free.size > _MOST_PARAMS and options.engine == "auto":
             return None
+        keep_memory_of_results()
         return cls(prepared, fit)
 
     def fit_curves(self, curves: Curves) -> Bools:
