@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeAlias
 
@@ -62,6 +63,7 @@ def connected(
     with _cut_short_in_silence():
         if cluster is None:
             with (
+                _no_script_but_a_file(),
                 local_cluster(n_workers or default_workers(), retries, threads) as local,
                 Client(local, set_as_default=False) as client,  # type: ignore[no-untyped-call]
             ):
@@ -72,6 +74,21 @@ def connected(
                 yield client
         else:
             yield cluster
+
+
+@contextmanager
+def _no_script_but_a_file() -> Iterator[None]:
+    """Hide the name of a script that came by standard input: workers would try to load it."""
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None)
+    if script is None or Path(script).exists():
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = script
 
 
 @contextmanager

@@ -182,6 +182,40 @@ def test_where_there_is_no_room_for_its_socket_workers_are_spawned(tmp_path: Pat
     assert run(script, tmp_path, TMPDIR=str(deep)) == ["False at work"]
 
 
+PIPED = """
+import sys
+
+import manyfit
+from manyfit.pipeline import forkserver
+
+if sys.argv[1] == "spawned":
+    forkserver.start = lambda: False
+
+def line(x, a, b):
+    return a + b * sum(x * 0 + 1) * x
+
+summary = manyfit.fit_dataset(sys.argv[2], line, sys.argv[3], p0=[1, 1], n_workers=1)
+print(summary.fitted, __file__)
+"""
+
+
+@pytest.mark.parametrize("way", ["forked", "spawned"])
+def test_a_script_may_come_by_standard_input(
+    way: str, layouts: Any, values: Any, tmp_path: Path
+) -> None:
+    path = layouts.write("list", values[:9])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-", way, str(path), str(tmp_path / "out")],
+        input=PIPED,
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "9 <stdin>\n")
+
+
 INTERRUPTED = """
     import os
     import signal
