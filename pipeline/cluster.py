@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeAlias
 
@@ -28,6 +27,9 @@ the other fits."""
 
 CONNECT_TIMEOUT = "20s"
 """How long to wait for a scheduler to answer."""
+
+_STANDARD_INPUT = "<stdin>"
+"""What Python calls the file of a script that came so."""
 
 _GUARD = (
     "In a script put what starts the fit under `if __name__ == '__main__':`, since each worker "
@@ -60,54 +62,42 @@ def connected(
     ClusterError
         When the scheduler cannot be reached, or worker processes cannot be started.
     """
-    with _cut_short_in_silence():
-        if cluster is None:
-            with (
-                _no_script_but_a_file(),
-                local_cluster(n_workers or default_workers(), retries, threads) as local,
-                Client(local, set_as_default=False) as client,  # type: ignore[no-untyped-call]
-            ):
-                client.register_plugin(LeaveToRun())
-                yield client
-        elif isinstance(cluster, str):
-            with _reached(cluster) as client:
-                yield client
-        else:
-            yield cluster
+    logging.getLogger("tornado.application").addFilter(_is_news)  # again and again is once
+    if cluster is None:
+        with (
+            _no_script_but_a_file(),
+            local_cluster(n_workers or default_workers(), retries, threads) as local,
+            Client(local, set_as_default=False) as client,  # type: ignore[no-untyped-call]
+        ):
+            client.register_plugin(LeaveToRun())
+            yield client
+    elif isinstance(cluster, str):
+        with _reached(cluster) as client:
+            yield client
+    else:
+        yield cluster
 
 
 @contextmanager
 def _no_script_but_a_file() -> Iterator[None]:
     """Hide the name of a script that came by standard input: workers would try to load it."""
     main = sys.modules["__main__"]
-    script = getattr(main, "__file__", None)
-    if script is None or Path(script).exists():
+    if getattr(main, "__file__", None) != _STANDARD_INPUT:
         yield
         return
     del main.__file__
     try:
         yield
     finally:
-        main.__file__ = script
-
-
-@contextmanager
-def _cut_short_in_silence() -> Iterator[None]:
-    """Keep a traceback from who ends a run, when that ends a call that has not begun.
-
-    `distributed.utils.sync` then cancels a future that it has not made yet, and the loop logs the
-    NameError of it.
-    """
-    tells = logging.getLogger("tornado.application")
-    tells.addFilter(_is_news)
-    try:
-        yield
-    finally:
-        tells.removeFilter(_is_news)
+        main.__file__ = _STANDARD_INPUT
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether what a loop logs is anything but that a call was cut short."""
+    """Whether what a loop logs is anything but that a call was cut short before it had begun.
+
+    When a run is interrupted, `distributed.utils.sync` cancels a future that it may not have made
+    yet; the loop logs the NameError of it.
+    """
     error = record.exc_info[1] if record.exc_info else None
     if not isinstance(error, NameError):
         return True
