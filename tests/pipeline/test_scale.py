@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,10 +22,7 @@ import pytest
 from distributed import Client
 
 import manyfit
-from manyfit.pipeline import execution
-from manyfit.pipeline.run import fit_dataset
 from manyfit.pipeline.window import TASKS_PER_THREAD
-from manyfit.solver.library import get_model
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,6 +58,51 @@ PLAN = """
 """
 
 
+RUN = """
+    import json, os, sys
+    from pathlib import Path
+    import dask
+    from distributed import Client
+    from manyfit.pipeline import execution
+    from manyfit.pipeline.run import fit_dataset
+    from manyfit.solver.library import get_model
+
+    def nothing(_, given):
+        from manyfit.pipeline.ledger import Record
+        partition = given.partition
+        return Record(
+            fingerprint=given.fingerprint, index=partition.index, curves=partition.curves,
+            counts={1: partition.curves},
+        )
+
+    def resident_mb():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    execution.run_partition = nothing
+    tasks, memory = [], []
+    # Dask remembers its last thousand messages, each with a task: left so, the client would grow
+    # by some megabytes until there are a thousand.
+    short_log = dask.config.set({"distributed.admin.low-level-log-length": 10})
+    with short_log, Client(scheduler_file=sys.argv[3], set_as_default=False) as client:
+
+        def look(progress):
+            if progress.partitions_done % 200 == 0 and progress.partitions_done:
+                count = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+                tasks.append(count)
+                memory.append(resident_mb())
+
+        summary = fit_dataset(
+            sys.argv[1], get_model("polynomial:1"), sys.argv[2], cluster=client,
+            partition_bytes=480, progress=look,
+        )
+    print(json.dumps({
+        "partitions": summary.partitions, "fitted": summary.fitted, "tasks": tasks,
+        "memory": memory,
+    }))
+"""
+
+
 def linked(folder: Path, n_files: int) -> Path:
     """Write a file of ten row groups of 20 curves, under many names."""
     n = 200
@@ -76,17 +117,21 @@ def linked(folder: Path, n_files: int) -> Path:
     return data
 
 
-def test_a_hundred_thousand_row_groups_are_planned(tmp_path: Path) -> None:
-    data = linked(tmp_path, 10_000)
+def run(script: str, *words: Any) -> Any:
+    """Run a script in a process of its own, whose memory has no past; return what it tells."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PLAN), str(data), str(tmp_path / "out")],
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, words)],
         env={**os.environ, "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_a_hundred_thousand_row_groups_are_planned(tmp_path: Path) -> None:
+    found = run(PLAN, linked(tmp_path, 10_000), tmp_path / "out")
     print(f"100,000 row groups in 10,000 files: {found}")
     assert (found["blocks"], found["partitions"]) == (100_000, 100_000)
     assert found["seconds"] < 30
@@ -94,12 +139,12 @@ def test_a_hundred_thousand_row_groups_are_planned(tmp_path: Path) -> None:
 
 
 @contextmanager
-def cluster_apart(folder: Path) -> Iterator[Any]:
-    """Start a scheduler and two workers in processes of their own: only the client is here."""
-    file = str(folder / "scheduler.json")
-    run = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    host = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
-    work = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", file]
+def cluster_apart(folder: Path) -> Iterator[Path]:
+    """Start a scheduler and two workers in processes of their own; give the scheduler's file."""
+    file = folder / "scheduler.json"
+    start = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    host = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
+    work = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file)]
     shape = ["--nworkers", "2", "--nthreads", "1", "--no-dashboard"]
     quiet: dict[str, Any] = {
         "stdout": subprocess.DEVNULL,
@@ -107,68 +152,30 @@ def cluster_apart(folder: Path) -> Iterator[Any]:
         "cwd": folder,
         "env": {**os.environ, "PYTHONPATH": ROOT},
     }
-    processes = [subprocess.Popen([*run, *host], **quiet)]
+    processes = [subprocess.Popen([*start, *host], **quiet)]
     try:
         for _ in range(600):
-            if Path(file).exists():
+            if file.exists():
                 break
             time.sleep(0.1)
         processes.append(subprocess.Popen([*work, *shape], **quiet))
-        with Client(scheduler_file=file, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        with Client(scheduler_file=str(file), set_as_default=False) as client:  # type: ignore[no-untyped-call]
             client.wait_for_workers(2, timeout=60)
-            yield client
+        yield file
     finally:
         for process in reversed(processes):
             process.terminate()
             process.wait(timeout=60)
 
 
-def resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def test_neither_client_nor_scheduler_grows_with_the_partitions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neither_client_nor_scheduler_grows_with_the_partitions(tmp_path: Path) -> None:
     data = linked(tmp_path, 200)
-
-    def nothing(_: bytes, given: Any) -> Any:
-        from manyfit.pipeline.ledger import Record
-
-        partition = given.partition
-        return Record(
-            fingerprint=given.fingerprint,
-            index=partition.index,
-            curves=partition.curves,
-            counts={1: partition.curves},
-        )
-
-    def n_tasks(dask_scheduler: Any) -> int:
-        return len(dask_scheduler.tasks)
-
-    monkeypatch.setattr(execution, "run_partition", nothing)
-    tasks: list[int] = []
-    memory: list[float] = []
-    # Dask remembers its last thousand messages, each with a task: left so, the client would grow
-    # by some megabytes until there are a thousand.
-    short_log = dask.config.set({"distributed.admin.low-level-log-length": 10})
-    with short_log, cluster_apart(tmp_path) as client:
-
-        def look(progress: Any) -> None:
-            if progress.partitions_done % 200 == 0 and progress.partitions_done:
-                tasks.append(client.run_on_scheduler(n_tasks))
-                memory.append(resident_mb())
-
-        summary = fit_dataset(
-            data,
-            get_model("polynomial:1"),
-            tmp_path / "out",
-            cluster=client,
-            partition_bytes=480,
-            progress=look,
-        )
-    assert summary.partitions == 2000
-    assert summary.fitted == summary.curves == 40_000
+    with cluster_apart(tmp_path) as scheduler:
+        found = run(RUN, data, tmp_path / "out", scheduler)
+    assert found["partitions"] == 2000
+    assert found["fitted"] == 40_000
+    tasks, memory = found["tasks"], found["memory"]
     print(f"tasks on the scheduler {tasks}; client, MB {[round(m) for m in memory]}")
+    assert len(memory) == 10
     assert max(tasks) <= 2 * TASKS_PER_THREAD
     assert max(memory[2:]) - memory[1] < 5
