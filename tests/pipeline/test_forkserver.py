@@ -265,11 +265,13 @@ def test_a_run_survives_the_process_that_its_workers_are_forks_of(
 
 
 def new_pages(work: Work) -> int:
-    """Fit a batch over and over; return how many pages the last one got from the system."""
+    """Fit a batch over and over; return the least that one but the first got from the system."""
+    pages = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         fit_rows(work.first, work.model, work.options, work.schema)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return min(pages[1:])  # other threads of the worker have pages, too
 
 
 @pytest.mark.parametrize("forked", [True, False])
