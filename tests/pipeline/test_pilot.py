@@ -88,7 +88,7 @@ def test_the_expected_time_is_that_of_the_run(
     with local_cluster(1) as cluster, Client(cluster, set_as_default=False) as own:  # type: ignore[no-untyped-call]
         first = tmp_path / "first" / out  # in which the worker compiles
         fit_dataset(data, model, first, columns=columns, cluster=own, **given)
-        for k in range(4):
+        for k in range(3):
             path = tmp_path / str(k) / out
             work = checked_work(
                 open_dataset(data, columns), model, given["options"], [1.0, 1, 1], path
