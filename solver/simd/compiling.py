@@ -8,7 +8,7 @@ handed its `object_code`. What a text was compiled to is kept on disk besides (s
 import ctypes
 import hashlib
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -45,14 +45,20 @@ class Compiled:
     """Machine code, which lives as long as this value."""
 
     engine: Any
+    _found: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def address(self, name: str) -> int:
-        """Return where a function of it begins."""
-        return int(self.engine.get_function_address(name))
+        """Return where a function, or a constant, of it begins.
+
+        LLVM is asked once: it answers nobody while it compiles for another thread.
+        """
+        if name not in self._found:
+            self._found[name] = int(self.engine.get_global_value_address(name))
+        return self._found[name]
 
     def constant(self, name: str) -> int:
         """Return the value of a constant of 64 bits in it."""
-        return ctypes.c_int64.from_address(self.engine.get_global_value_address(name)).value
+        return ctypes.c_int64.from_address(self.address(name)).value
 
 
 def machine_code(key: Hashable, text: Callable[[], str], machine: Machine) -> Compiled:
