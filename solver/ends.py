@@ -95,7 +95,7 @@ def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, at: Any, held: Bo
 def scale_of(dof: npt.NDArray[np.int32], chi2: Floats) -> Floats:
     """Return redchi, NaN where there is no degree of freedom."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = chi2 / dof.astype(np.float64)  # at once, for NumPy would do so bit by bit
+        scale = chi2 / dof.astype(np.float64)  # NumPy would convert piece by piece
     spent = dof <= 0
     if spent.any():
         scale[spent] = np.nan

@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 
 VARIABLE = "MANYFIT_CACHE_DIR"
 MOST = 500
-"""Entries that are kept; of more, those written first go. They have some 50 kB each."""
+"""Entries that are kept; of more, those written first go. A decay's three have 30 kB."""
 SUFFIX = ".manyfit-code"
 _HASH_BYTES = 16
 

@@ -148,7 +148,7 @@ class Lanes:
         return value if isinstance(value, Vec) else self._constant(BOOL, int(value))
 
     def _constant(self, element: Any, value: float) -> Vec:
-        return Vec(self, _constant(self.vector(element), value, copysign(1.0, value)))
+        return Vec(self, _splat(self.vector(element), value, copysign(1.0, value)))
 
     def like(self, value: Any, other: Vec) -> Vec:
         """Return a number as a vector of the same type as `other`."""
@@ -412,7 +412,7 @@ class Lanes:
 
 
 @lru_cache(maxsize=1 << 12)
-def _constant(kind: Any, value: float, _sign: float) -> Any:
+def _splat(kind: Any, value: float, _sign: float) -> Any:
     """Return the constant with a number in every lane, always the same one: it is printed once."""
     return ir.Constant(kind, [value] * kind.count)
 
