@@ -15,7 +15,7 @@ from .arrays import ArrayLike, Bools, Floats, Ints
 from .compiled import Compiled
 from .covariance import unscaled_covariance
 from .curves import Curves, Slab, as_curves
-from .ends import write_covariance
+from .ends import forget, write_covariance
 from .formulas import formula_holds, with_formula
 from .minpack import solve
 from .model import Model
@@ -168,30 +168,36 @@ def fit_batch(
 
 def _fit(curves: Curves, prepared: Prepared, offsets: Any) -> BatchFit:
     """Fit all curves: those that can be as they lie, then the others slab by slab."""
-    fit = _unfitted(curves, prepared, offsets)
+    fit = _places(curves, prepared, offsets)
     compiled = Compiled.for_batch(prepared, fit)
+    if compiled is None:
+        forget(fit, slice(None))
     left = None if compiled is None else np.flatnonzero(compiled.fit_curves(curves))
-    for slab in curves.slabs(left):
+    for slab in curves.slabs(left) if left is None or left.size else ():
         _fit_slab(slab, prepared, fit, compiled)
     return fit if compiled is None else replace(fit, compile_s=sum(compiled.compile_s))
 
 
-def _unfitted(curves: Curves, prepared: Prepared, offsets: Any) -> BatchFit:
-    """Return the places for the results: NaN and zero counts, until a fit is written in."""
+def _places(curves: Curves, prepared: Prepared, offsets: Any) -> BatchFit:
+    """Return the places for the results: no data, zero counts, and numbers not yet written.
+
+    They are many, and the compiled engine writes most of them at once: so either an engine writes
+    them, or `forget`.
+    """
     n_curves, n = len(curves), prepared.model.n_params
     ragged = curves.y.ndim == 1
     return BatchFit(
         model=prepared.model,
-        params=np.full((n_curves, n), np.nan),
-        cov=np.full((n_curves, n, n), np.nan),
-        stderr=np.full((n_curves, n), np.nan),
+        params=np.empty((n_curves, n)),
+        cov=np.empty((n_curves, n, n)),
+        stderr=np.empty((n_curves, n)),
         status=np.full(n_curves, Status.NO_DATA, dtype=np.int8),
         flags=np.zeros(n_curves, dtype=np.uint8),
         at_bound=np.zeros((n_curves, n), dtype=np.bool_),
         undetermined=np.zeros((n_curves, n), dtype=np.bool_),
         nfev=np.zeros(n_curves, dtype=np.int32),
         njev=np.zeros(n_curves, dtype=np.int32),
-        cost=np.full(n_curves, np.nan),
+        cost=np.empty(n_curves),
         n_points=np.zeros(n_curves, dtype=np.int32),
         dof=np.zeros(n_curves, dtype=np.int32),
         compiled=np.zeros(n_curves, dtype=np.bool_),

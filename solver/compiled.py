@@ -15,21 +15,31 @@ ended in a kernel that holds a triangle instead (`simd.ways`), compiled when the
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from .allocation import keep_memory_of_results
 from .arrays import Bools, Floats, Ints
 from .as_they_lie import as_they_lie
 from .covariance import unscaled_covariance
 from .curves import Curves, Slab
-from .ends import place_of, put, put_cov, scale_of, write_covariance, write_flags
+from .determinacy import undetermined_by_rise
+from .ends import (
+    forget,
+    mark_undetermined,
+    place_of,
+    scale_of,
+    write_covariance,
+    write_flags,
+)
 from .library.recipe import Recipe
 from .minpack import Rules
 from .preparation import Prepared
 from .result import BatchFit
-from .simd.engine import Ends, Finish, Points, finish, run
+from .simd.engine import Covariances, Ends, Points, finish, run
+from .simd.finish import Finish, Verdict
 from .simd.kernel import HANDED_OVER
 from .simd.machine import Machine, host
 from .simd.specification import Specification
@@ -38,11 +48,8 @@ from .status import Flag
 from .trust_region import Tolerances
 
 _CHUNK = 1 << 22
-"""Points that one call of the kernel fits at most, or twice the numbers that it returns: so many,
-since at its end all lanes but a few wait for the curves that take the longest."""
-_LEAST_PIVOT = 1e-7
-"""Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
-search along the floor of a valley ends too early."""
+"""Points that one call of the kernel fits at most: so many, since at its end all lanes but a few
+wait for the curves that take the longest."""
 _RANK = 1e-12
 """Relative pivot of R below which the reference engine takes over: it says which parameters cannot
 be told apart, by pivots below 1e-14; R has rounding errors of its own, hence a margin."""
@@ -71,6 +78,10 @@ class Compiled:
         The model and what holds for all curves.
     fit
         Where the ends are written.
+    data
+        (n_curves,), Σ y² of the curves that were taken.
+    verdict
+        (n_curves,) int8, what becomes of their covariances, a `Verdict`.
     machine
         What to compile for.
     compile_s
@@ -79,6 +90,8 @@ class Compiled:
 
     prepared: Prepared
     fit: BatchFit
+    data: Floats
+    verdict: npt.NDArray[np.int8]
     machine: Machine = field(default_factory=host)
     compile_s: list[float] = field(default_factory=list)
 
@@ -91,55 +104,59 @@ class Compiled:
         if prepared.free.size > _MOST_PARAMS and options.engine == "auto":
             return None
         keep_memory_of_results()
-        return cls(prepared, fit)
+        return cls(prepared, fit, np.empty(len(fit)), np.empty(len(fit), dtype=np.int8))
 
     def fit_curves(self, curves: Curves) -> Bools:
         """Fit the curves that need no layout; return (n_curves,), which are left.
 
-        Those that were begun have their last iterate in the result, and status 0.
+        Those that were begun have their last iterate in the result, and status 0; others NaN.
         """
-        left = np.ones(len(curves), dtype=np.bool_)
-        points, clean = as_they_lie(curves)
-        takes = (curves.length <= _MOST_POINTS) & (curves.length >= self.prepared.free.size)
-        rows = np.flatnonzero(clean & takes & (curves.length > 0))
+        n = self.prepared.free.size
+        points, takes = as_they_lie(curves)
+        takes &= (curves.length <= _MOST_POINTS) & (curves.length >= max(1, n))
+        left, rows = ~takes, np.flatnonzero(takes)
+        if left.any():
+            forget(self.fit, left)
         at = place_of(rows)
         lengths = curves.length[at]
         self.fit.n_points[at] = lengths
-        self.fit.dof[at] = lengths - self.prepared.free.size
-        ragged = bool((lengths != lengths[:1]).any())
+        self.fit.dof[at] = lengths - n
+        ragged = curves.y.ndim == 1 and bool((lengths != lengths[:1]).any())
         if ragged:
             rows = rows[np.argsort(lengths, kind="stable")]
         specification = self._specification(points, ragged=ragged)
         for chunk in self._chunks(rows, curves.length):
             start = self._starts(points, curves, chunk)
-            good = self.prepared.may_start(start)
-            part = chunk if good.all() else chunk[np.broadcast_to(good, chunk.shape)]
-            start = start if good.all() or len(start) == 1 else start[good]
-            left[place_of(self._fit_rows(specification, points, part, part, start))] = False
+            good, part = self.prepared.may_start(start), chunk
+            if not good.all():
+                good = np.broadcast_to(good, chunk.shape)
+                forget(self.fit, chunk[~good])
+                left[chunk[~good]] = True
+                part, start = chunk[good], start if len(start) == 1 else start[good]
+            at = part if ragged else place_of(part)
+            left[at] = ~self._fit_rows(specification, points, part, part, at, start)
         return left
 
     def fit_slab(self, slab: Slab, start: Floats) -> Bools:
         """Fit curves that are laid out, from (n, n_params) start values; return which are left."""
-        left = np.ones(len(slab.rows), dtype=np.bool_)
         n, width = slab.y.shape
-        if width <= _MOST_POINTS:
-            shared = tuple(len(p) == 1 for p in slab.predictors)
-            points = Points(
-                y=slab.y.reshape(-1),
-                start=np.arange(n) * width,
-                length=np.full(n, width),
-                predictors=tuple(p.reshape(-1) for p in slab.predictors),
-                shared=shared,
-                even=(False,) * len(shared),
-                sigma=np.where(slab.valid, 1.0 if slab.sigma is None else slab.sigma, np.inf)
-                .astype(np.float64)
-                .reshape(-1),
-            )
-            rows = np.arange(n)
-            specification = self._specification(points, ragged=False)
-            ended = self._fit_rows(specification, points, rows, slab.rows, start)
-            left[np.searchsorted(slab.rows, ended)] = False
-        return left
+        if width > _MOST_POINTS:
+            return np.ones(n, dtype=np.bool_)
+        shared = tuple(len(p) == 1 for p in slab.predictors)
+        points = Points(
+            y=slab.y.reshape(-1),
+            start=np.arange(n) * width,
+            length=np.full(n, width),
+            predictors=tuple(p.reshape(-1) for p in slab.predictors),
+            shared=shared,
+            even=(False,) * len(shared),
+            sigma=np.where(slab.valid, 1.0 if slab.sigma is None else slab.sigma, np.inf)
+            .astype(np.float64)
+            .reshape(-1),
+        )
+        rows, at = np.arange(n), place_of(slab.rows)
+        specification = self._specification(points, ragged=False)
+        return ~self._fit_rows(specification, points, rows, slab.rows, at, start)
 
     def start_for(self, slab: Slab) -> Floats:
         """Do what `Prepared.start_for` does, with the compiled guess where there is one.
@@ -163,9 +180,10 @@ class Compiled:
 
     def _chunks(self, rows: Ints, length: Ints) -> Iterator[Ints]:
         """Part the rows so that each part is about as much as one call of the kernel takes."""
-        if rows.size:
-            n = self.prepared.free.size
-            load = np.cumsum(np.maximum(length[rows], n * (n + 1)))
+        if rows.size * length.max(initial=0) <= _CHUNK:
+            yield from (rows,) if rows.size else ()
+        else:
+            load = np.cumsum(length[rows])
             edges = np.arange(_CHUNK, load[-1], _CHUNK)
             yield from np.split(rows, np.searchsorted(load, edges))
 
@@ -189,64 +207,57 @@ class Compiled:
         points: Points,
         rows: Ints,
         places: Ints,
+        at: Any,
         start: Floats,
-    ) -> Ints:
+    ) -> Bools:
         """Fit the curves `rows` of the points and write them to `places` of the result.
 
-        Returns the places of the curves that are done. Of the others those that were begun have
-        their last iterate written, and status 0.
+        `at` are the places, or the slice that they are. Returns (len(rows),), which are done. Of
+        the others those that were begun have their last iterate written, and status 0.
         """
-        if not rows.size:
-            return places
         prepared, fit = self.prepared, self.fit
         constants = tuple(c[:, 0] if len(c) == 1 else c[places, 0] for c in prepared.constants)
         task = _Task(specification, points, rows, constants)
-        at = place_of(places)
-        direct = isinstance(at, slice) and prepared.free.size == prepared.model.n_params
-        ends = task.run(start, prepared.rules, self._room(at) if direct else None)
-        self.compile_s.append(ends.compile_s)
+        ends = Ends(fit.params, fit.cost, self.data, fit.nfev, fit.njev, fit.status)
+        covariances = Covariances(fit.cov, fit.stderr, self.verdict, fit.dof)
+        normal, kernel_s = task.run(start, prepared.rules, ends, places)
+        made_for = Finish.of(specification, absolute=prepared.options.absolute_sigma)
         box = prepared.rules.box
-        held = None if box is None else box.on_face(ends.params)
-        absolute = prepared.options.absolute_sigma
-        scale = np.ones(len(rows)) if absolute else scale_of(fit.dof[at], ends.rr)
-        room = (fit.cov[at], fit.stderr[at]) if direct else None
-        finished = finish(ends.params, ends.normal, held, scale, ends.yy, self.machine, room)
-        if not direct:
-            self._scatter(places, start, ends, finished)
-        fit.cost[at] = 0.5 * ends.rr
-        begun = np.isfinite(ends.rr)
-        done = begun & (finished.pivot >= _LEAST_PIVOT) & (ends.status != HANDED_OVER)
-        fit.compiled[at] = done
-        write_flags(fit, prepared, places, at, held)
-        doubtful = np.flatnonzero(done & finished.suspicious)
+        finish_s = finish(made_for, self.machine, normal, ends, places, covariances, box)
+        self.compile_s.append(kernel_s + finish_s)
+        write_flags(fit, prepared, places, at)
+        verdict, handed_over = self.verdict[at], fit.status[at] == HANDED_OVER
+        done: Bools = (verdict <= Verdict.DOUBTFUL) & ~handed_over
+        doubtful = np.flatnonzero(done & (verdict == Verdict.DOUBTFUL))
         if doubtful.size:
-            self._put_to_the_test(task, places, ends, held, doubtful)
-        if done.all():
-            return places
-        self._leave(places[~done], begun[~done])
-        ill = np.flatnonzero(begun & ~done & (ends.status != HANDED_OVER))
-        if ill.size:
-            done[ill] = self._by_rotations(task.take(ill), places[ill], ends.yy[ill])
-        ended: Ints = places[done]
-        return ended
+            exact = fit.cost[places[doubtful]] == 0  # and so is the covariance: it tells nothing
+            done[doubtful[exact]] = False
+            self._put_to_the_test(task, places, doubtful[~exact])
+        fit.compiled[at] = done
+        if not done.all():
+            self._leave(places[~done], verdict[~done] == Verdict.LOST)
+            ill = np.flatnonzero((verdict == Verdict.ILL_CONDITIONED) & ~handed_over)
+            if ill.size:
+                done[ill] = self._by_rotations(task.take(ill), places[ill])
+        return done
 
-    def _by_rotations(self, task: "_Task", rows: Ints, data: Floats) -> Bools:
+    def _by_rotations(self, task: "_Task", rows: Ints) -> Bools:
         """Go on with curves by QR from where they are; return (len(rows),), which are done.
 
-        The others have their last iterate written, and status 0. `data` (len(rows),) is Σ y².
+        The others have their last iterate written, and status 0.
         """
         fit, free, box = self.fit, self.prepared.free, self.prepared.rules.box
-        ends = task.with_rotations().run(fit.params[rows], self.prepared.rules)
-        self.compile_s.append(ends.compile_s)
-        fit.params[np.ix_(rows, free)] = ends.params
-        fit.cost[rows] = 0.5 * ends.rr
+        ends = Ends.places(len(rows), self.prepared.model.n_params)
+        start, places = fit.params[rows], np.arange(len(rows))
+        triangle, compile_s = task.with_rotations().run(start, self.prepared.rules, ends, places)
+        self.compile_s.append(compile_s)
+        fit.params[rows], fit.cost[rows] = ends.params, ends.cost
         fit.nfev[rows] += ends.nfev
         fit.njev[rows] += ends.njev
-        held = (
-            np.zeros_like(ends.params, dtype=np.bool_) if box is None else box.on_face(ends.params)
-        )
+        params = ends.params[:, free]
+        held = np.zeros_like(params, dtype=np.bool_) if box is None else box.on_face(params)
         R = np.zeros((len(rows), free.size, free.size))
-        R[:, *np.tril_indices(free.size)] = ends.normal  # column by row
+        R[:, *np.tril_indices(free.size)] = triangle  # column by row
         R[held] = 0.0
         with np.errstate(all="ignore"):
             covariance = unscaled_covariance(R.copy(), _RANK)  # RᵀR = JᵀJ: R will do for J
@@ -258,66 +269,41 @@ class Compiled:
                 fit,
                 self.prepared,
                 rows[some],
-                ends.params[some],
+                params[some],
                 np.where(held[:, :, None] | held[:, None, :], 0.0, covariance.cov_x)[some],
                 held=None if box is None else held[some],
                 undetermined=None,
-                data=data[some],
+                data=self.data[rows[some]],
                 chi2_at=self._chi2_of(task.take(some), rows[some]),
             )
         return done
 
-    def _room(self, at: slice) -> Ends:
-        """Return the places of curves that follow each other, for the kernel to write to."""
+    def _leave(self, rows: Ints, lost: Bools) -> None:
+        """Leave curves to the reference engine, with their last iterates if they are not lost."""
         fit = self.fit
-        return replace(
-            Ends.places(at.stop - at.start, self.prepared.free.size),
-            params=fit.params[at],
-            nfev=fit.nfev[at],
-            njev=fit.njev[at],
-            status=fit.status[at],
-        )
-
-    def _scatter(self, places: Ints, start: Floats, ends: Ends, finished: Finish) -> None:
-        """Write what the kernel could not write to its place by itself."""
-        fit, free = self.fit, self.prepared.free
-        complete = np.array(np.broadcast_to(start, (len(places), self.prepared.model.n_params)))
-        complete[:, free] = ends.params
-        fit.params[places] = complete
-        fit.nfev[places], fit.njev[places] = ends.nfev, ends.njev
-        fit.status[places] = ends.status
-        put(self.prepared, fit.stderr, places, finished.stderr)
-        put_cov(self.prepared, fit, places, finished.cov)
-
-    def _leave(self, rows: Ints, begun: Bools) -> None:
-        """Leave curves to the reference engine: with their last iterates, if they were begun."""
-        fit, lost = self.fit, rows[~begun]
         fit.status[rows], fit.at_bound[rows] = 0, False
         fit.flags[rows] &= np.uint8(Flag.POINTS_OMITTED)
         fit.cov[rows], fit.stderr[rows] = np.nan, np.nan
-        fit.params[lost], fit.cost[lost] = np.nan, np.nan
-        fit.nfev[lost], fit.njev[lost] = 0, 0
+        forget(fit, rows[lost])
+        fit.nfev[rows[lost]], fit.njev[rows[lost]] = 0, 0
 
-    def _put_to_the_test(
-        self, task: "_Task", places: Ints, ends: Ends, held: Bools | None, doubtful: Ints
-    ) -> None:
-        """Write the covariances of curves with large standard errors, after a look at chi2."""
-        rows = places[doubtful]
-        params = ends.params[doubtful]
-        on_bound = None if held is None else held[doubtful]
-        ones = np.ones(doubtful.size)
-        plain = finish(params, ends.normal[doubtful], on_bound, ones, ones, self.machine)
-        write_covariance(
-            self.fit,
-            self.prepared,
-            rows,
-            params,
-            plain.cov,
-            held=on_bound,
-            undetermined=None,
-            data=ends.yy[doubtful],
-            chi2_at=self._chi2_of(task.take(doubtful), rows),
+    def _put_to_the_test(self, task: "_Task", places: Ints, doubtful: Ints) -> None:
+        """Look at chi2 where standard errors are large: they may mean nothing."""
+        fit, prepared, rows = self.fit, self.prepared, places[doubtful]
+        scale = np.ones(len(rows))
+        if not prepared.options.absolute_sigma:
+            scale = scale_of(fit.dof[rows], 2.0 * fit.cost[rows])
+        free = prepared.free
+        unclear = undetermined_by_rise(
+            fit.params[rows][:, free],
+            fit.cov[rows][:, free[:, None], free] / scale[:, None, None],
+            fit.cost[rows],
+            scale,
+            self.data[rows],
+            self._chi2_of(task.take(doubtful), rows),
+            prepared.rules.box,
         )
+        mark_undetermined(fit, prepared, rows, unclear & ~fit.at_bound[rows][:, free])
 
     def _chi2_of(self, task: "_Task", rows: Ints) -> Callable[[Ints, Floats], Floats]:
         """Return what gives the sums of squares of some of the curves of a task at parameters."""
@@ -325,7 +311,9 @@ class Compiled:
         def chi2_at(some: Ints, params: Floats) -> Floats:
             there = self.fit.params[rows[some]]
             there[:, self.prepared.free] = params
-            return task.take(some).run(there, _AT_ONCE).rr
+            ends = Ends.places(len(some), there.shape[1])
+            task.take(some).run(there, _AT_ONCE, ends, np.arange(len(some)))
+            return 2.0 * ends.cost
 
         return chi2_at
 
@@ -371,10 +359,20 @@ class _Task:
         specification = replace(self.specification, rotations=True, registers=1)
         return replace(self, specification=specification)
 
-    def run(self, start: Floats, rules: Rules, room: Ends | None = None) -> Ends:
+    def run(
+        self,
+        start: Floats,
+        rules: Rules,
+        ends: Ends,
+        places: Ints,
+    ) -> tuple[Floats, float]:
         """Fit the curves from their start values, (len(rows) or 1, n_params); see `engine.run`."""
-        bounded, scaled = self.specification.bounded, self.specification.scaled
         specification = self.specification
-        if (bounded, scaled) != (rules.box is not None, rules.diag is not None):
+        if (specification.bounded, specification.scaled) != (
+            rules.box is not None,
+            rules.diag is not None,
+        ):
             specification = replace(specification, bounded=False, scaled=False)
-        return run(specification, self.points, self.rows, start, self.constants, rules, room)
+        return run(
+            specification, self.points, self.rows, start, self.constants, rules, ends, places
+        )

@@ -54,32 +54,52 @@ def write_covariance(
     )
     if undetermined is not None:
         unclear |= undetermined
-    if held is not None:
-        unclear &= ~held
-    _drop(cov_x, unclear, np.nan)
     cov_x *= scale[:, None, None]
     variance = np.diagonal(cov_x, axis1=1, axis2=2)
     if held is not None:
+        unclear &= ~held
         variance = np.where(held, np.nan, variance)
-        _drop(cov_x, held, 0.0)
+        cov_x[held[:, :, None] | held[:, None, :]] = 0.0
+        _put(prepared, fit.at_bound, rows, held)
         fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
-    fit.flags[rows[unclear.any(axis=1)]] |= np.uint8(Flag.UNDETERMINED)
     with np.errstate(invalid="ignore"):
         stderr = np.sqrt(variance)
-    put(prepared, fit.stderr, rows, stderr)
-    put(prepared, fit.undetermined, rows, unclear)
-    if held is not None:
-        put(prepared, fit.at_bound, rows, held)
-    put_cov(prepared, fit, rows, cov_x)
+    fit.cov[rows], fit.stderr[rows] = 0.0, np.nan
+    _put(prepared, fit.stderr, rows, stderr)
+    fit.cov[np.ix_(rows, prepared.free, prepared.free)] = cov_x
+    mark_undetermined(fit, prepared, rows, unclear)
 
 
-def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, at: Any, held: Bools | None) -> None:
+def mark_undetermined(fit: BatchFit, prepared: Prepared, rows: Ints, unclear: Bools) -> None:
+    """Flag parameters that the data do not determine; their covariances are NaN.
+
+    Rows and columns of parameters that are held stay zero. The others are as in `write_covariance`;
+    `unclear` is (n, n_free).
+    """
+    rows, unclear = rows[unclear.any(axis=1)], unclear[unclear.any(axis=1)]
+    if not rows.size:
+        return
+    _put(prepared, fit.undetermined, rows, unclear)
+    fit.flags[rows] |= np.uint8(Flag.UNDETERMINED)
+    which = fit.undetermined[rows]
+    moves = np.isin(np.arange(prepared.model.n_params), prepared.free) & ~fit.at_bound[rows]
+    pairs = (which[:, :, None] | which[:, None, :]) & moves[:, :, None] & moves[:, None, :]
+    fit.cov[rows] = np.where(pairs, np.nan, fit.cov[rows])
+    fit.stderr[rows] = np.where(which, np.nan, fit.stderr[rows])
+
+
+def forget(fit: BatchFit, rows: Ints | Bools | slice) -> None:
+    """Write that curves have no fit: NaN."""
+    fit.params[rows], fit.cov[rows], fit.stderr[rows], fit.cost[rows] = (np.nan,) * 4
+
+
+def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, at: Any) -> None:
     """Write which parameters are on a bound; flag that, and the lack of degrees of freedom.
 
     Parameters
     ----------
-    fit, prepared, rows, held
-        As in `write_covariance`.
+    fit, prepared, rows
+        As in `write_covariance`; the parameters are written already.
     at
         The rows, or the slice that they are.
     """
@@ -87,8 +107,9 @@ def write_flags(fit: BatchFit, prepared: Prepared, rows: Ints, at: Any, held: Bo
         spent = fit.dof[at] == 0
         if spent.any():
             fit.flags[rows[spent]] |= np.uint8(Flag.NO_DOF)
-    if held is not None:
-        put(prepared, fit.at_bound, rows, held)
+    if prepared.rules.box is not None:
+        held = prepared.rules.box.on_face(fit.params[at][:, prepared.free])
+        _put(prepared, fit.at_bound, rows, held)
         fit.flags[rows[held.any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
 
 
@@ -103,30 +124,12 @@ def scale_of(dof: npt.NDArray[np.int32], chi2: Floats) -> Floats:
 
 
 def place_of(rows: Ints) -> Any:
-    """Return rows as a slice where they follow each other: no copy, no index."""
-    if rows.size and rows[-1] - rows[0] == rows.size - 1 and (rows[1:] > rows[:-1]).all():
+    """Return ascending rows as a slice where they follow each other: no copy, no index."""
+    if rows.size and rows[-1] - rows[0] == rows.size - 1:
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
 
 
-def put(prepared: Prepared, target: Any, rows: Any, values: Any) -> None:
+def _put(prepared: Prepared, target: Any, rows: Ints, values: Any) -> None:
     """Write values of the free parameters into an array of all parameters."""
-    if prepared.free.size == prepared.model.n_params:
-        target[rows] = values
-    else:
-        target[np.ix_(rows, prepared.free)] = values
-
-
-def put_cov(prepared: Prepared, fit: BatchFit, rows: Any, cov: Floats) -> None:
-    """Write covariances of the free parameters; the rows of the others are zero."""
-    if prepared.free.size == prepared.model.n_params:
-        fit.cov[rows] = cov
-    else:
-        fit.cov[rows] = 0.0
-        fit.cov[np.ix_(rows, prepared.free, prepared.free)] = cov
-
-
-def _drop(cov_x: Floats, which: Bools, value: float) -> None:
-    """Set the rows and columns of some parameters."""
-    if which.any():
-        cov_x[which[:, :, None] | which[:, None, :]] = value
+    target[np.ix_(rows, prepared.free)] = values

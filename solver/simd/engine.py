@@ -1,7 +1,8 @@
 """The compiled engine's Python face: compile a kernel once, call it on many curves."""
 
 import ctypes
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Bools, Floats, Ints
+from ..arrays import Floats, Ints
+from ..bounds import Box
 from ..minpack import Rules
 from .compiling import Compiled, is_made, machine_code
-from .finish import finish_text
+from .finish import Finish, FinishArgument, finish_text
 from .kernel import kernel_text
 from .machine import Machine
 from .specification import Argument, Specification
@@ -50,46 +52,60 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where the kernel left each curve of the list it was given.
+    """How curves ended, a row a curve; arrays in one piece.
 
     Attributes
     ----------
     params
-        (n_curves, n_free), the last accepted point.
-    normal
-        (n_curves, n_free * (n_free + 1) / 2), the lower triangle of JᵀJ there, by rows; Rᵀ of
-        J = QR, if the specification says rotations.
-    rr, yy
-        (n_curves,), the sum of squares there, and that of y (as it was given, without sigma).
+        (n_rows, n_params), the last accepted point, and the values of what is fixed.
+    cost, yy
+        (n_rows,), half the sum of squares there, and the sum of squares of y (as it was given,
+        without sigma).
     nfev, njev
-        (n_curves,) int32.
+        (n_rows,) int32.
     status
-        (n_curves,) int8: MINPACK's info, or `kernel.HANDED_OVER`.
-    compile_s
-        What compiling the kernel took, in seconds; 0 where it was there already.
+        (n_rows,) int8: MINPACK's info, or `kernel.HANDED_OVER`.
     """
 
     params: Floats
-    normal: Floats
-    rr: Floats
+    cost: Floats
     yy: Floats
     nfev: npt.NDArray[np.int32]
     njev: npt.NDArray[np.int32]
     status: npt.NDArray[np.int8]
-    compile_s: float = 0.0
 
     @classmethod
-    def places(cls, n_curves: int, n_free: int) -> "Ends":
-        """Return room for the ends of `n_curves`."""
+    def places(cls, n_rows: int, n_params: int) -> "Ends":
+        """Return room for the ends of so many curves."""
         return cls(
-            np.empty((n_curves, n_free)),
-            np.empty((n_curves, n_free * (n_free + 1) // 2)),
-            np.empty(n_curves),
-            np.empty(n_curves),
-            np.empty(n_curves, dtype=np.int32),
-            np.empty(n_curves, dtype=np.int32),
-            np.empty(n_curves, dtype=np.int8),
+            np.empty((n_rows, n_params)),
+            np.empty(n_rows),
+            np.empty(n_rows),
+            np.empty(n_rows, dtype=np.int32),
+            np.empty(n_rows, dtype=np.int32),
+            np.empty(n_rows, dtype=np.int8),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Covariances:
+    """The covariances of curves that have ended, a row a curve; arrays in one piece.
+
+    Attributes
+    ----------
+    cov, stderr
+        (n_rows, n_params, n_params) and (n_rows, n_params), scaled; zero and NaN for parameters
+        that are fixed or on a bound.
+    verdict
+        (n_rows,) int8, see `finish.Verdict`.
+    dof
+        (n_rows,) int32, degrees of freedom, which are read.
+    """
+
+    cov: Floats
+    stderr: Floats
+    verdict: npt.NDArray[np.int8]
+    dof: npt.NDArray[np.int32]
 
 
 def run(
@@ -99,9 +115,10 @@ def run(
     template: Floats,
     constants: tuple[Floats, ...],
     rules: Rules,
-    room: Ends | None = None,
-) -> Ends:
-    """Fit the curves `rows` and return their ends, in this order.
+    ends: Ends,
+    places: Ints,
+) -> tuple[Floats, float]:
+    """Fit the curves `rows` of the points and write their ends to their places.
 
     The interpreter's lock is released meanwhile.
 
@@ -119,133 +136,129 @@ def run(
         (len(rows) or 1,) each.
     rules
         Tolerances, bounds and scales.
-    room
-        Where to write the ends: arrays in one piece. Default: new ones.
+    ends, places
+        Where to write: (len(rows),) rows of `ends`.
+
+    Returns
+    -------
+    normal
+        (len(rows), n_free * (n_free + 1) / 2), the lower triangle of JᵀJ at their ends, by rows; Rᵀ
+        of J = QR, if the specification says rotations.
+    compile_s
+        What compiling took, in seconds; 0 where the code was there already.
     """
-    began = perf_counter()
-    known = is_made(specification.key, specification.machine)
-    code = kernel(specification)
-    compile_s = 0.0 if known else perf_counter() - began
-    ends = Ends.places(len(rows), len(specification.free)) if room is None else room
-    longest = int(points.length[rows].max(initial=0))
-    scratch = np.empty(specification.buffers * longest * specification.width + 8)
-    aligned = scratch[(-scratch.ctypes.data % 64) // 8 :]
+    code, compile_s = kernel(specification)
+    n = len(specification.free)
+    normal = np.empty((len(rows), n * (n + 1) // 2))
+    lengths = points.length[rows if specification.ragged else rows[:1]]
+    longest = int(lengths.max(initial=0))
     tolerances, box = rules.tolerances, rules.box
-    numbers = np.array([tolerances.ftol, tolerances.xtol, tolerances.gtol, rules.factor])
-    constants = tuple(np.ascontiguousarray(c, dtype=np.float64) for c in constants)
     template = np.ascontiguousarray(template, dtype=np.float64)
-    arrays = {
+    given: dict[int, npt.NDArray[Any] | int | None] = {
+        Argument.COUNT: len(rows),
         Argument.ROWS: np.ascontiguousarray(rows, dtype=np.int64),
         Argument.START: points.start,
         Argument.LENGTH: points.length,
         Argument.Y: points.y,
         Argument.SIGMA: points.sigma,
-        Argument.TOLERANCES: numbers,
-        Argument.LOWER: None if box is None else np.ascontiguousarray(box.lower),
-        Argument.UPPER: None if box is None else np.ascontiguousarray(box.upper),
+        Argument.TOLERANCES: np.array(
+            [tolerances.ftol, tolerances.xtol, tolerances.gtol, rules.factor]
+        ),
+        Argument.LOWER: None if box is None else box.lower,
+        Argument.UPPER: None if box is None else box.upper,
         Argument.DIAG: rules.diag,
+        Argument.MAXFEV: tolerances.maxfev,
         Argument.TEMPLATE: template,
-        Argument.SCRATCH: aligned,
+        Argument.TEMPLATE_STRIDE: template.shape[1] if len(template) > 1 else 0,
+        Argument.SCRATCH: _aligned(specification.buffers * longest * specification.width),
+        Argument.CAPACITY: longest,
+        Argument.PLACES: np.ascontiguousarray(places, dtype=np.int64),
         Argument.PARAMS: ends.params,
-        Argument.NORMAL: ends.normal,
-        Argument.RR: ends.rr,
+        Argument.COST: ends.cost,
         Argument.YY: ends.yy,
         Argument.NFEV: ends.nfev,
         Argument.NJEV: ends.njev,
         Argument.STATUS: ends.status,
+        Argument.NORMAL: normal,
     }
-    n_predictors = len(points.predictors)
-    given = np.zeros(Argument.PREDICTORS + n_predictors + 2 * len(constants), dtype=np.int64)
-    for place, array in arrays.items():
-        given[place] = 0 if array is None else array.ctypes.data
-    given[Argument.COUNT] = len(rows)
-    given[Argument.MAXFEV] = tolerances.maxfev
-    given[Argument.TEMPLATE_STRIDE] = template.shape[1] if len(template) > 1 else 0
-    given[Argument.CAPACITY] = longest
-    for k, predictor in enumerate(points.predictors):
-        given[Argument.PREDICTORS + k] = predictor.ctypes.data
+    first = int(Argument.PREDICTORS)
+    given |= {first + k: predictor for k, predictor in enumerate(points.predictors)}
+    first += len(points.predictors)
     for k, constant in enumerate(constants):
-        first = Argument.PREDICTORS + n_predictors + 2 * k
-        given[first : first + 2] = constant.ctypes.data, len(constant) > 1
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("fit"))
-    call(given.ctypes.data)
-    return replace(ends, compile_s=compile_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What the normal equations say of curves at their ends; see `finish`.
-
-    Attributes
-    ----------
-    cov
-        (n_curves, n, n), scaled, with zero rows for parameters on a bound.
-    stderr
-        (n_curves, n), NaN for parameters on a bound.
-    pivot
-        (n_curves,), the smallest relative pivot: 2e-16 / pivot of the covariance is rounding.
-    suspicious
-        (n_curves,) bool, whether a standard error is large beside its parameter.
-    """
-
-    cov: Floats
-    stderr: Floats
-    pivot: Floats
-    suspicious: Bools
+        numbers = np.ascontiguousarray(constant, dtype=np.float64)
+        given |= {first + 2 * k: numbers, first + 2 * k + 1: int(len(numbers) > 1)}
+    addresses = _addresses(given)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("fit"))(addresses.ctypes.data)
+    return normal, compile_s
 
 
 def finish(
-    params: Floats,
-    normal: Floats,
-    held: Bools | None,
-    scale: Floats,
-    data: Floats,
+    made_for: Finish,
     machine: Machine,
-    room: tuple[Floats, Floats] | None = None,
-) -> Finish:
-    """Return the covariances of curves.
+    normal: Floats,
+    ends: Ends,
+    places: Ints,
+    covariances: Covariances,
+    box: Box | None = None,
+) -> float:
+    """Write the covariances of curves that have ended; return what compiling took.
 
     Parameters
     ----------
-    params
-        (n_curves, n), their ends.
+    made_for, machine
+        What to compile.
     normal
-        (n_curves, n(n+1)/2), the lower triangle of JᵀJ by rows.
-    held
-        (n_curves, n), parameters on a bound; None: none.
-    scale
-        (n_curves,), what (JᵀJ)⁻¹ is multiplied with.
-    data
-        (n_curves,), the sum of squares of the data.
-    machine
-        What to compile for.
-    room
-        Where to write cov and stderr: arrays in one piece. Default: new ones.
+        (len(places), n_free * (n_free + 1) / 2), the lower triangle of JᵀJ, by rows.
+    ends, places
+        How they ended, and in which rows.
+    covariances
+        Where to write, to the same rows.
+    box
+        The bounds, if there are any.
     """
-    count, n = params.shape
-    cov, stderr = (np.empty((count, n, n)), np.empty((count, n))) if room is None else room
-    whole = -(-count // machine.register) * machine.register
-    pivot, suspicious = np.empty(whole), np.empty(whole)
-    if count:
-        bounded = held is not None
-        on_bound = np.empty(0) if held is None else held.astype(np.float64)
-        key = ("finish", n, bounded)
-        code = machine_code(key, lambda: finish_text(n, machine, bounded=bounded), machine)
-        scale, data = _padded(scale, whole), _padded(data, whole)
-        given = [normal, on_bound, scale, data, params, cov, stderr, pivot, suspicious]
-        call = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * len(given))
-        given[:5] = [np.ascontiguousarray(a, dtype=np.float64) for a in given[:5]]
-        call(code.address("finish"))(count, *(a.ctypes.data for a in given))
-    return Finish(cov, stderr, pivot[:count], suspicious[:count] != 0)
+    code, compile_s = _made(made_for.key, partial(finish_text, made_for, machine), machine)
+    given: dict[int, npt.NDArray[Any] | int | None] = {
+        FinishArgument.NORMAL: normal,
+        FinishArgument.ROWS: np.ascontiguousarray(places, dtype=np.int64),
+        FinishArgument.COST: ends.cost,
+        FinishArgument.YY: ends.yy,
+        FinishArgument.DOF: covariances.dof,
+        FinishArgument.PARAMS: ends.params,
+        FinishArgument.LOWER: None if box is None else box.lower,
+        FinishArgument.UPPER: None if box is None else box.upper,
+        FinishArgument.COV: covariances.cov,
+        FinishArgument.STDERR: covariances.stderr,
+        FinishArgument.VERDICT: covariances.verdict,
+    }
+    addresses = _addresses(given)
+    call = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(code.address("finish"))
+    call(len(places), addresses.ctypes.data)
+    return compile_s
 
 
-def _padded(numbers: Floats, size: int) -> Floats:
-    """Return `size` numbers, the last one repeated."""
-    missing = size - len(numbers)
-    return np.append(numbers, np.repeat(numbers[-1:], missing)) if missing else numbers
+def _addresses(given: Mapping[int, npt.NDArray[Any] | int | None]) -> npt.NDArray[np.int64]:
+    """Return an array with numbers at their places, and where arrays begin; 0 for None."""
+    addresses = np.zeros(1 + max(given), dtype=np.int64)
+    for place, value in given.items():
+        if value is not None:
+            addresses[place] = value if isinstance(value, int) else value.ctypes.data
+    return addresses
 
 
-def kernel(specification: Specification) -> Compiled:
-    """Return the machine code of a kernel; compiled once a process, whoever asks."""
-    text = partial(kernel_text, specification)
-    return machine_code(specification.key, text, specification.machine)
+def _aligned(size: int) -> Floats:
+    """Return room for so many numbers, from a multiple of 64 bytes on."""
+    room = np.empty(size + 8)
+    return room[(-room.ctypes.data % 64) // 8 :]
+
+
+def kernel(specification: Specification) -> tuple[Compiled, float]:
+    """Return a kernel, compiled once a process whoever asks, and what compiling took."""
+    machine = specification.machine
+    return _made(specification.key, partial(kernel_text, specification), machine)
+
+
+def _made(key: Hashable, text: Callable[[], str], machine: Machine) -> tuple[Compiled, float]:
+    """Return machine code and what compiling it took, in seconds; 0 where it was there already."""
+    began, known = perf_counter(), is_made(key, machine)
+    code = machine_code(key, text, machine)
+    return code, 0.0 if known else perf_counter() - began

@@ -9,7 +9,7 @@ from .lanes import DOUBLE, INT64, Lanes, Vec
 from .specification import Argument, Specification
 from .step import SEARCH
 
-INT32 = ir.IntType(32)
+INT8, INT32 = ir.IntType(8), ir.IntType(32)
 
 
 class Vectors:

@@ -26,13 +26,16 @@ class Argument(IntEnum):
     TEMPLATE_STRIDE = auto()
     SCRATCH = auto()
     CAPACITY = auto()
+    PLACES = auto()
+    """The row of each curve of the list in the arrays that are written, but for NORMAL."""
     PARAMS = auto()
-    NORMAL = auto()
-    RR = auto()
+    COST = auto()
     YY = auto()
     NFEV = auto()
     NJEV = auto()
     STATUS = auto()
+    NORMAL = auto()
+    """In the order of the list."""
     PREDICTORS = auto()
     """The first of the predictors; after them a pointer and a stride a constant."""
 

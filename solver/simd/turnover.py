@@ -7,10 +7,10 @@ from llvmlite import ir
 
 from .evenly import LEAST_POINTS, STRAY
 from .lanes import DOUBLE, INT64, Lanes
-from .slots import INT32, Arguments, Slots
+from .slots import INT8, INT32, Arguments, Slots
 from .specification import Argument, Specification
 
-INT8, FLOAT = ir.IntType(8), ir.FloatType()
+FLOAT = ir.FloatType()
 _TOGETHER = 8
 """Points that are copied at a time."""
 _NO_BOUND = 1e300
@@ -74,27 +74,33 @@ class Turnover:
             self._builder.store(DOUBLE(value), self._slots.lane(name, lane))
 
     def _write_down(self, lane: Any, place: Any) -> None:
-        """Write the result of a lane's curve to its place in the list."""
-        builder, slots = self._builder, self._slots
-        n = len(self._spec.free)
-        for argument, names in (
-            (Argument.PARAMS, [f"x{j}" for j in range(n)]),
-            (Argument.NORMAL, slots.matrix_names),
-            (Argument.RR, ["rr"]),
-            (Argument.YY, ["yy"]),
+        """Write how a lane's curve ended, to the row that belongs to its place in the list."""
+        builder, slots, spec = self._builder, self._slots, self._spec
+        places = self._arguments.pointer(Argument.PLACES, INT64)
+        row = builder.load(builder.gep(places, [place]))
+        params = [
+            f"x{spec.free.index(name)}" if name in spec.free else f"fixed {name}"
+            for name in spec.graph.params
+        ]
+        for argument, names, where in (
+            (Argument.PARAMS, params, row),
+            (Argument.YY, ["yy"], row),
+            (Argument.NORMAL, slots.matrix_names, place),
         ):
-            begin = builder.mul(place, INT64(len(names)))
+            begin = builder.mul(where, INT64(len(names)))
             target = builder.gep(self._arguments.pointer(argument), [begin])
             for k, name in enumerate(names):
                 value = builder.load(slots.lane(name, lane))
                 builder.store(value, builder.gep(target, [INT64(k)]))
+        half = builder.fmul(DOUBLE(0.5), builder.load(slots.lane("rr", lane)))
+        builder.store(half, builder.gep(self._arguments.pointer(Argument.COST), [row]))
         for argument, name, kind in (
             (Argument.NFEV, "nfev", INT32),
             (Argument.NJEV, "njev", INT32),
             (Argument.STATUS, "status", INT8),
         ):
             value = builder.fptosi(builder.load(slots.lane(name, lane)), kind)
-            builder.store(value, builder.gep(self._arguments.pointer(argument, kind), [place]))
+            builder.store(value, builder.gep(self._arguments.pointer(argument, kind), [row]))
 
     def _take_in(self, lane: Any, place: Any, row: Any) -> None:
         """Give a lane the curve `row`, which has this place in the list."""

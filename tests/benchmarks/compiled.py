@@ -23,7 +23,7 @@ import numpy as np
 from manyfit import Model, fit_curves
 from manyfit.solver.arrays import Floats
 from manyfit.solver.minpack import Rules
-from manyfit.solver.simd.engine import Points, kernel, run
+from manyfit.solver.simd.engine import Ends, Points, kernel, run
 from manyfit.solver.simd.evenly import is_even
 from manyfit.solver.simd.machine import host
 from manyfit.solver.simd.specification import Specification
@@ -84,11 +84,10 @@ class Case:
         start = np.array([self.load.start], dtype=np.float64)
         rows = np.arange(n_curves)
         step = max(1, (1 << 22) // width)
-        ends = [
-            run(self.kernel, points, rows[k : k + step], start, (), rules)
-            for k in range(0, n_curves, step)
-        ]
-        return int(sum(int(end.nfev.sum()) for end in ends))
+        ends = Ends.places(n_curves, start.size)
+        for k in range(0, n_curves, step):
+            run(self.kernel, points, rows[k : k + step], start, (), rules, ends, rows[k : k + step])
+        return int(ends.nfev.sum())
 
     def quality(self, minimum: Floats) -> tuple[float, int]:
         """Return the share of curves at SciPy's minimum, and how many claim success above it."""

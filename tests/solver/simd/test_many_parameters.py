@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from manyfit import Model, fit_curves
-from manyfit.solver.simd.engine import finish
 from manyfit.solver.simd.machine import host
+from tests.solver.simd.finishing import finished
 
 
 @pytest.mark.parametrize("n", [1, 7, 16])
@@ -16,8 +16,8 @@ def test_covariances_are_the_inverse_of_the_normal_equations(n: int) -> None:
     held = rng.random((13, n)) < 0.2
     held[0] = False
     rows, columns = np.tril_indices(n)
-    scale, ones = rng.uniform(0.5, 2.0, 13), np.ones(13)
-    found = finish(np.ones((13, n)), normal[:, rows, columns], held, scale, ones, host())
+    scale = rng.uniform(0.5, 2.0, 13)
+    found = finished(normal[:, rows, columns], n, host(), held, scale)
     for i in range(13):
         free = np.flatnonzero(~held[i])
         expected = np.zeros((n, n))

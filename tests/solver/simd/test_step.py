@@ -10,7 +10,7 @@ from manyfit.solver.arrays import Floats
 from manyfit.solver.bounds import Box as ReferenceBox
 from manyfit.solver.bounds import free_step
 from manyfit.solver.qr import pivoted_qr
-from manyfit.solver.simd.engine import finish
+from manyfit.solver.simd.finish import Verdict
 from manyfit.solver.simd.lanes import Lanes, Vec
 from manyfit.solver.simd.machine import Machine, machines
 from manyfit.solver.simd.slots import Vectors
@@ -26,6 +26,7 @@ from manyfit.solver.simd.step import (
 from manyfit.solver.simd.triangle import Triangle
 from manyfit.solver.simd.triangle_step import TriangleRegion, gradient
 from tests.solver.simd.emitting import LANES, emitted
+from tests.solver.simd.finishing import finished
 
 EVERY_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: m.name)
 SIZES = pytest.mark.parametrize("n", [1, 3, 5])
@@ -74,15 +75,17 @@ def whole_step(lanes: Lanes, problem: TrustRegion) -> Step:
     return lm_step(lanes, problem, Vectors(lanes, SEARCH), lanes.real(1.0) > 0)
 
 
-def covariances(normal: Floats, held: Any, n: int, machine: Machine) -> tuple[Floats, Floats]:
-    """Return (JᵀJ)⁻¹ and the smallest pivots."""
-    count = len(normal)
-    finished = finish(np.ones((count, n)), normal, held, np.ones(count), np.zeros(count), machine)
-    variance = np.einsum("kii->ki", finished.cov)
+def covariances(normal: Floats, held: Any, n: int, machine: Machine) -> tuple[Floats, Any]:
+    """Return (JᵀJ)⁻¹ and the verdicts."""
+    found = finished(normal, n, machine, held, np.ones(len(normal)))
+    variance = np.einsum("kii->ki", found.cov)
     free = np.ones_like(variance, dtype=np.bool_) if held is None else ~held
-    np.testing.assert_allclose(finished.stderr[free], np.sqrt(variance)[free])
-    np.testing.assert_array_equal(finished.suspicious, (variance > 4.0).any(axis=1))
-    return finished.cov, finished.pivot
+    np.testing.assert_allclose(found.stderr[free], np.sqrt(variance)[free])
+    assert np.isnan(found.stderr[~free]).all()
+    large = (variance > 4.0).any(axis=1)
+    well = found.verdict < Verdict.ILL_CONDITIONED
+    np.testing.assert_array_equal(found.verdict[well] == Verdict.DOUBTFUL, large[well])
+    return found.cov, found.verdict
 
 
 @EVERY_MACHINE
@@ -223,13 +226,13 @@ def test_covariances_are_the_inverse(n: int, count: int, machine: Machine) -> No
     jac = rng.normal(size=(count, n, n + 10)) * 10.0 ** rng.uniform(-3, 3, (count, n, 1))
     square = jac @ jac.transpose(0, 2, 1)
     normal = np.stack([square[:, i, j] for i in range(n) for j in range(i + 1)], axis=1)
-    cov_x, pivot = covariances(normal, None, n, machine)
+    cov_x, verdict = covariances(normal, None, n, machine)
     scale = np.sqrt(np.einsum("kii->ki", square))
     expected = np.linalg.inv(square / scale[:, :, None] / scale[:, None, :])
     np.testing.assert_allclose(
         cov_x * scale[:, :, None] * scale[:, None, :], expected, rtol=1e-9, atol=1e-11
     )
-    assert ((pivot > 0) & (pivot <= 1)).all()
+    assert (verdict <= Verdict.DOUBTFUL).all()
 
 
 def test_held_parameters_have_no_covariance_and_leave_that_of_the_others() -> None:
@@ -246,17 +249,22 @@ def test_held_parameters_have_no_covariance_and_leave_that_of_the_others() -> No
     np.testing.assert_allclose(cov_x[:, ::2, ::2], expected, rtol=1e-10)
 
 
-def test_the_pivot_tells_how_ill_conditioned_the_equations_are() -> None:
+def test_equations_are_ill_conditioned_from_a_pivot_of_1e_7_on() -> None:
     rng = np.random.default_rng(4)
     first, second = rng.normal(size=(2, 50))
-    nearness = np.array([1e-2, 1e-4, 1e-6, 0.0])
+    sine2 = 1 - (first @ second) ** 2 / (first @ first) / (second @ second)
+    pivot = np.array([1e-4, 1.1e-7, 0.9e-7, 1e-12, 0.0])
+    nearness = np.sqrt(pivot * (9 * first @ first) / ((second @ second) * sine2))
     normal = []
     for eps in nearness:
         J = np.stack([first, 3.0 * first + eps * second])
         S = J @ J.T
         normal.append([S[0, 0], S[1, 0], S[1, 1]])
-    _, pivot = covariances(np.array(normal), None, 2, machines()[0])
-    sine2 = 1 - (first @ second) ** 2 / (first @ first) / (second @ second)
-    expected = nearness**2 * (second @ second) * sine2 / (9 * first @ first)
-    np.testing.assert_allclose(pivot[:3], expected[:3], rtol=1e-2)
-    assert pivot[3] <= 1e-13
+    _, verdict = covariances(np.array(normal), None, 2, machines()[0])
+    np.testing.assert_array_equal(verdict == Verdict.ILL_CONDITIONED, pivot < 1e-7)
+
+
+def test_a_sum_of_squares_that_is_not_finite_has_no_covariance_to_speak_of() -> None:
+    scale = np.array([1.0, np.inf, np.nan, 1.0])
+    found = finished(np.full((4, 1), 2.0), 1, machines()[0], None, scale)
+    np.testing.assert_array_equal(found.verdict == Verdict.LOST, [False, True, True, False])
