@@ -50,6 +50,8 @@ from .trust_region import Tolerances
 _CHUNK = 1 << 22
 """Points that one call of the kernel fits at most: so many, since at its end all lanes but a few
 wait for the curves that take the longest."""
+_WINDOW = 1 << 12
+"""Curves that are sorted by their length together, where these differ."""
 _RANK = 1e-12
 """Relative pivot of R below which the reference engine takes over: it says which parameters cannot
 be told apart, by pivots below 1e-14; R has rounding errors of its own, hence a margin."""
@@ -123,7 +125,7 @@ class Compiled:
         self.fit.dof[at] = lengths - n
         ragged = curves.y.ndim == 1 and bool((lengths != lengths[:1]).any())
         if ragged:
-            rows = rows[np.argsort(lengths, kind="stable")]
+            rows = rows[_by_length(lengths)]
         specification = self._specification(points, ragged=ragged)
         for chunk in self._chunks(rows, curves.length):
             start = self._starts(points, curves, chunk)
@@ -338,6 +340,22 @@ class Compiled:
             machine=self.machine,
             registers=2 if short and prepared.free.size <= _FEW_PARAMS else 1,
         )
+
+
+def _by_length(lengths: Ints) -> Ints:
+    """Return an order in which curves follow others of about their length, and their neighbours.
+
+    Sorted window by window, up and down in turns: as a whole, each curve would be fetched from
+    anywhere in memory, and its result written there.
+    """
+    n = len(lengths)
+    short = (lengths - 1).astype(np.uint16)  # sorted in linear time
+    order = np.empty(n, dtype=np.intp)
+    for k, first in enumerate(range(0, n, _WINDOW)):
+        last = min(first + _WINDOW, n)
+        own = first + np.argsort(short[first:last], kind="stable")
+        order[first:last] = own if k % 2 == 0 else own[::-1]
+    return order
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,18 @@ from llvmlite import ir
 
 from .evenly import LEAST_POINTS, STRAY
 from .lanes import DOUBLE, INT64, Lanes
+from .loops import counted
 from .slots import INT8, INT32, Arguments, Slots
 from .specification import Argument, Specification
 
 FLOAT = ir.FloatType()
 _TOGETHER = 8
 """Points that are copied at a time."""
+_AHEAD = 16
+"""How many curves ahead points are fetched: what has come must still be there."""
+_LINE, _MOST_FETCHED = 64, 512
+"""Bytes that are fetched at once, and points of a curve: the processor sees by then where the rest
+is, and fetches it by itself."""
 _NO_BOUND = 1e300
 """A radius that no step exceeds: for lanes without a step to propose."""
 
@@ -25,7 +31,7 @@ class Turnover:
     ) -> None:
         """Begin with the first curve of the list."""
         self._spec, self._slots, self._arguments = specification, slots, arguments
-        self._builder = lanes.builder
+        self._builder, self._lanes = lanes.builder, lanes
         self._count = arguments.number(Argument.COUNT)
         self.buffers = arguments.buffers(specification)
         self._next = self._builder.alloca(INT64)
@@ -110,9 +116,48 @@ class Turnover:
         start = builder.load(builder.gep(arguments.pointer(Argument.START, INT64), [row]))
         length = builder.load(builder.gep(arguments.pointer(Argument.LENGTH, INT64), [row]))
         builder.store(builder.sitofp(length, DOUBLE), slots.lane("length", lane))
+        if self._spec.ragged:
+            self._fetch_ahead(place)
         self._take_numbers(lane, place)
         self._take_points(lane, start, length)
         self._take_steps(lane, start, length)
+
+    def _fetch_ahead(self, place: Any) -> None:
+        """Have the points of a curve that comes soon brought into the cache.
+
+        Curves that are taken by their length lie here and there, and a lane would wait for each.
+        """
+        builder, spec, arguments = self._builder, self._spec, self._arguments
+        soon = builder.add(place, INT64(_AHEAD))
+        last = builder.sub(self._count, INT64(1))
+        soon = builder.select(builder.icmp_signed("<", soon, last), soon, last)
+        row = builder.load(builder.gep(arguments.pointer(Argument.ROWS, INT64), [soon]))
+        start = builder.load(builder.gep(arguments.pointer(Argument.START, INT64), [row]))
+        length = builder.load(builder.gep(arguments.pointer(Argument.LENGTH, INT64), [row]))
+        most = builder.icmp_signed("<", length, INT64(_MOST_FETCHED))
+        length = builder.select(most, length, INT64(_MOST_FETCHED))
+        step = INT64(_LINE // 8)
+        lines = builder.udiv(builder.add(length, INT64(2 * _LINE // 8 - 1)), step)
+        with counted(builder, lines) as (line, _):
+            point = builder.add(start, builder.mul(line, step))
+            for source, single in zip(self._sources, spec.single, strict=True):
+                numbers = arguments.pointer(source, FLOAT if single else DOUBLE)
+                self._fetch(builder.gep(numbers, [point]))
+
+    def _fetch(self, pointer: Any) -> None:
+        """Have a cache line fetched; nothing happens where the pointer leads nowhere."""
+        kinds = [INT8.as_pointer(), INT32, INT32, INT32]
+        fetch = self._lanes.declared("llvm.prefetch.p0", ir.VoidType(), *kinds)
+        place = self._builder.bitcast(pointer, INT8.as_pointer())
+        self._builder.call(fetch, [place, INT32(0), INT32(3), INT32(1)])  # to read
+
+    @property
+    def _sources(self) -> list[int]:
+        """Where the numbers of the buffers come from."""
+        spec = self._spec
+        own = [k for k, shared in enumerate(spec.shared) if not shared]
+        sources = [int(Argument.Y), *([int(Argument.SIGMA)] if spec.weighted else [])]
+        return sources + [Argument.PREDICTORS + k for k in own]
 
     def _take_numbers(self, lane: Any, place: Any) -> None:
         """Read start values, fixed parameters and constants of a curve."""
@@ -132,10 +177,7 @@ class Turnover:
     def _take_points(self, lane: Any, start: Any, length: Any) -> None:
         """Copy the points of a curve into the lane's columns of the buffers."""
         builder, spec = self._builder, self._spec
-        own = [k for k, shared in enumerate(spec.shared) if not shared]
-        sources = [int(Argument.Y), *([int(Argument.SIGMA)] if spec.weighted else [])]
-        sources += [Argument.PREDICTORS + k for k in own]
-        for source, buffer, single in zip(sources, self.buffers, spec.single, strict=True):
+        for source, buffer, single in zip(self._sources, self.buffers, spec.single, strict=True):
             numbers = self._arguments.pointer(source, FLOAT if single else DOUBLE)
             pointer, column = builder.gep(numbers, [start]), builder.gep(buffer, [lane])
             squares = self._copy(pointer, length, column, inverted=source == Argument.SIGMA)
