@@ -222,7 +222,7 @@ def _fit_slab(slab: Slab, prepared: Prepared, fit: BatchFit, compiled: Compiled 
     begun: Bools = np.asarray(np.isfinite(fit.params[slab.rows]).all(axis=1))
     start = fit.params[slab.rows]
     if not begun.all():
-        starts = prepared.start_for if compiled is None else compiled.start_for
+        starts = prepared.start_for if compiled is None else compiled.starts.of_slab
         start = np.where(begun[:, None], start, starts(slab))
     good = prepared.may_start(start)
     fit.status[slab.rows[~good]] = Status.BAD_START

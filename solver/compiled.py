@@ -34,7 +34,6 @@ from .ends import (
     write_covariance,
     write_flags,
 )
-from .library.recipe import Recipe
 from .minpack import Rules
 from .preparation import Prepared
 from .result import BatchFit
@@ -43,7 +42,7 @@ from .simd.finish import Finish, Verdict
 from .simd.kernel import HANDED_OVER
 from .simd.machine import Machine, host
 from .simd.specification import Specification
-from .simd.starting import guesses
+from .starts import MOST_POINTS, Starts
 from .status import Flag
 from .trust_region import Tolerances
 
@@ -61,8 +60,6 @@ _LONG, _FEW_PARAMS = 96, 8
 """Curves of at most so many points and parameters are fitted in lanes of two registers, whose steps
 fill each other's pauses; others in one, so that their points fit a cache, and since steps of more
 parameters have no pauses left and twice the code to compile. The bits are the same."""
-_MOST_POINTS = 1 << 16
-"""Longer curves are left to the reference engine: a kernel holds one in each lane."""
 _MOST_PARAMS = 24
 """With engine="auto" models with more to fit are left to the reference engine: compiling takes time
 by the square of the parameters, 0.6 s at 8, 2 s at 16, 4.4 s at 24."""
@@ -81,7 +78,7 @@ class Compiled:
     fit
         Where the ends are written.
     data
-        (n_curves,), Σ y² of the curves that were taken.
+        (n_curves,), Σ y² of the curves that were taken; NaN where y may have gaps.
     verdict
         (n_curves,) int8, what becomes of their covariances, a `Verdict`.
     machine
@@ -106,7 +103,12 @@ class Compiled:
         if prepared.free.size > _MOST_PARAMS and options.engine == "auto":
             return None
         keep_memory_of_results()
-        return cls(prepared, fit, np.empty(len(fit)), np.empty(len(fit), dtype=np.int8))
+        return cls(prepared, fit, np.zeros(len(fit)), np.empty(len(fit), dtype=np.int8))
+
+    @property
+    def starts(self) -> Starts:
+        """Where curves start."""
+        return Starts(self.prepared, self.machine)
 
     def fit_curves(self, curves: Curves) -> Bools:
         """Fit the curves that need no layout; return (n_curves,), which are left.
@@ -115,7 +117,7 @@ class Compiled:
         """
         n = self.prepared.free.size
         points, takes = as_they_lie(curves)
-        takes &= (curves.length <= _MOST_POINTS) & (curves.length >= max(1, n))
+        takes &= (curves.length <= MOST_POINTS) & (curves.length >= max(1, n))
         left, rows = ~takes, np.flatnonzero(takes)
         if left.any():
             forget(self.fit, left)
@@ -127,22 +129,40 @@ class Compiled:
         if ragged:
             rows = rows[_by_length(lengths)]
         specification = self._specification(points, ragged=ragged)
+        self._fit_all(specification, points, curves, rows, left)
+        gaps = np.flatnonzero(left & takes & ~np.isfinite(self.data))
+        if gaps.size and self.prepared.options.nan_policy == "omit":
+            if ragged:
+                gaps = gaps[_by_length(curves.length[gaps])]
+            self._fit_all(replace(specification, gaps=True), points, curves, gaps, left)
+        return left
+
+    def _fit_all(
+        self,
+        specification: Specification,
+        points: Points,
+        curves: Curves,
+        rows: Ints,
+        left: Bools,
+    ) -> None:
+        """Fit curves as they lie; write into (n_curves,) which of them are left."""
         for chunk in self._chunks(rows, curves.length):
-            start = self._starts(points, curves, chunk)
+            start = self.starts.of(points, curves, chunk, gaps=specification.gaps)
             good, part = self.prepared.may_start(start), chunk
             if not good.all():
                 good = np.broadcast_to(good, chunk.shape)
                 forget(self.fit, chunk[~good])
-                left[chunk[~good]] = True
+                left[chunk[~good]], self.data[chunk[~good]] = True, np.nan
                 part, start = chunk[good], start if len(start) == 1 else start[good]
-            at = part if ragged else place_of(part)
+            if not part.size:
+                continue
+            at = part if specification.ragged else place_of(part)
             left[at] = ~self._fit_rows(specification, points, part, part, at, start)
-        return left
 
     def fit_slab(self, slab: Slab, start: Floats) -> Bools:
         """Fit curves that are laid out, from (n, n_params) start values; return which are left."""
         n, width = slab.y.shape
-        if width > _MOST_POINTS:
+        if width > MOST_POINTS:
             return np.ones(n, dtype=np.bool_)
         shared = tuple(len(p) == 1 for p in slab.predictors)
         points = Points(
@@ -160,26 +180,6 @@ class Compiled:
         specification = self._specification(points, ragged=False)
         return ~self._fit_rows(specification, points, rows, slab.rows, at, start)
 
-    def start_for(self, slab: Slab) -> Floats:
-        """Do what `Prepared.start_for` does, with the compiled guess where there is one.
-
-        A curve's guess has the bits that it would have without the points that do not count.
-        """
-        recipe = self._recipe()
-        if recipe is None or slab.y.shape[1] > _MOST_POINTS:
-            return self.prepared.start_for(slab)
-        length = np.count_nonzero(slab.valid, axis=1)
-        x = np.broadcast_to(slab.predictors[0], slab.y.shape)
-        points = Points(
-            y=slab.y[slab.valid],
-            start=np.cumsum(length) - length,
-            length=length,
-            predictors=(x[slab.valid],),
-            shared=(False,),
-        )
-        guess = guesses(recipe, points, np.arange(len(length)), self.machine)
-        return self.prepared.started(slab.rows, guess)
-
     def _chunks(self, rows: Ints, length: Ints) -> Iterator[Ints]:
         """Part the rows so that each part is about as much as one call of the kernel takes."""
         if rows.size * length.max(initial=0) <= _CHUNK:
@@ -188,20 +188,6 @@ class Compiled:
             load = np.cumsum(length[rows])
             edges = np.arange(_CHUNK, load[-1], _CHUNK)
             yield from np.split(rows, np.searchsorted(load, edges))
-
-    def _starts(self, points: Points, curves: Curves, rows: Ints) -> Floats:
-        """Do what `Prepared.starts` does, with the compiled guess where there is one."""
-        recipe = self._recipe()
-        if recipe is None:
-            return self.prepared.starts(curves, rows)
-        return self.prepared.started(rows, guesses(recipe, points, rows, self.machine))
-
-    def _recipe(self) -> Recipe | None:
-        """Return how the model guesses where that can be compiled and is asked for."""
-        model, guess = self.prepared.model, self.prepared.model.guess
-        if not isinstance(guess, Recipe) or not guess.compiles or len(model.predictors) > 1:
-            return None
-        return guess if self.prepared.guessed.any() else None
 
     def _fit_rows(
         self,
@@ -220,15 +206,18 @@ class Compiled:
         prepared, fit = self.prepared, self.fit
         constants = tuple(c[:, 0] if len(c) == 1 else c[places, 0] for c in prepared.constants)
         task = _Task(specification, points, rows, constants)
-        ends = Ends(fit.params, fit.cost, self.data, fit.nfev, fit.njev, fit.status)
+        ends = Ends(fit.params, fit.cost, self.data, fit.nfev, fit.njev, fit.status, fit.n_points)
         covariances = Covariances(fit.cov, fit.stderr, self.verdict, fit.dof)
         normal, kernel_s = task.run(start, prepared.rules, ends, places)
+        few = self._leave_out(points.length[rows], at) if specification.gaps else None
         made_for = Finish.of(specification, absolute=prepared.options.absolute_sigma)
         box = prepared.rules.box
         finish_s = finish(made_for, self.machine, normal, ends, places, covariances, box)
         self.compile_s.append(kernel_s + finish_s)
         write_flags(fit, prepared, places, at)
         verdict, handed_over = self.verdict[at], fit.status[at] == HANDED_OVER
+        if few is not None:
+            verdict[few] = Verdict.LOST
         done: Bools = (verdict <= Verdict.DOUBTFUL) & ~handed_over
         doubtful = np.flatnonzero(done & (verdict == Verdict.DOUBTFUL))
         if doubtful.size:
@@ -242,6 +231,17 @@ class Compiled:
             if ill.size:
                 done[ill] = self._by_rotations(task.take(ill), places[ill])
         return done
+
+    def _leave_out(self, lengths: Ints, at: Any) -> Bools:
+        """Write how many points count, and flag the gaps; return which curves have too few.
+
+        These have no fit yet: what becomes of them is decided where they are laid out.
+        """
+        fit, n = self.fit, self.prepared.free.size
+        n_points = fit.n_points[at]
+        fit.dof[at] = np.maximum(n_points - n, 0)
+        fit.flags[at] |= np.where(n_points < lengths, np.uint8(Flag.POINTS_OMITTED), np.uint8(0))
+        return np.asarray(n_points < max(1, n))
 
     def _by_rotations(self, task: "_Task", rows: Ints) -> Bools:
         """Go on with curves by QR from where they are; return (len(rows),), which are done.

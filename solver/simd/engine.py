@@ -65,6 +65,8 @@ class Ends:
         (n_rows,) int32.
     status
         (n_rows,) int8: MINPACK's info, or `kernel.HANDED_OVER`.
+    n_points
+        (n_rows,) int32, the points that count, where the specification says gaps.
     """
 
     params: Floats
@@ -73,6 +75,7 @@ class Ends:
     nfev: npt.NDArray[np.int32]
     njev: npt.NDArray[np.int32]
     status: npt.NDArray[np.int8]
+    n_points: npt.NDArray[np.int32]
 
     @classmethod
     def places(cls, n_rows: int, n_params: int) -> "Ends":
@@ -84,6 +87,7 @@ class Ends:
             np.empty(n_rows, dtype=np.int32),
             np.empty(n_rows, dtype=np.int32),
             np.empty(n_rows, dtype=np.int8),
+            np.empty(n_rows, dtype=np.int32),
         )
 
 
@@ -179,6 +183,7 @@ def run(
         Argument.NFEV: ends.nfev,
         Argument.NJEV: ends.njev,
         Argument.STATUS: ends.status,
+        Argument.N_POINTS: ends.n_points,
         Argument.NORMAL: normal,
     }
     first = int(Argument.PREDICTORS)

@@ -119,7 +119,7 @@ class _Kernel:
         spec = self._spec
         buffers = iter(self._turnover.buffers)
         y = next(buffers)
-        weight = next(buffers) if spec.weighted else None
+        weight = next(buffers) if spec.weighted or spec.gaps else None
         predictors = tuple(
             self._arguments.pointer(Argument.PREDICTORS + k) if shared else next(buffers)
             for k, shared in enumerate(spec.shared)
@@ -128,7 +128,7 @@ class _Kernel:
         steps = tuple(self._slots.get(f"step{k}") if e else None for k, e in enumerate(spec.even))
         own = any(e and not shared for e, shared in zip(spec.even, spec.shared, strict=True))
         even = self._slots.get("even") > 0 if own else None
-        return Data(y, predictors, spec.shared, weight, lengths, longest, steps, even)
+        return Data(y, predictors, spec.shared, weight, spec.gaps, lengths, longest, steps, even)
 
     def _propose(self, longest: Any) -> None:
         """Set the next trial of every lane that has one behind it and finds its step."""

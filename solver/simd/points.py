@@ -39,6 +39,8 @@ class Data:
         Which of the predictors are shared.
     weight
         Buffer of 1/sigma, or None: all ones.
+    gaps
+        Whether points of weight 0 do not count, whatever the model is there.
     lengths
         Vector of the numbers of points as doubles, or None: all lanes have `length` points.
     length
@@ -53,6 +55,7 @@ class Data:
     predictors: tuple[Any, ...]
     shared: tuple[bool, ...]
     weight: Any
+    gaps: bool
     lengths: Vec | None
     length: Any
     steps: tuple[Vec | None, ...]
@@ -308,6 +311,9 @@ class Loop:
             None if data.weight is None else self._buffer(data.weight, self._inside, self._points)
         )
         inside = self._is_inside()
+        if weight is not None and data.gaps:
+            counts = weight > 0.0
+            inside = counts if inside is None else inside & counts
 
         def weigh(value: Vec) -> Vec:
             value = value if weight is None else value * weight

@@ -49,7 +49,7 @@ class Slots(Vectors):
     curve. orthogonal: 0 if the residuals are orthogonal to the Jacobian to machine precision.
     place: of the curve in the list. yy: Σ y². tried, lowest, highest, excess, count: of a search
     for the damping that is under way (`SEARCH`). even: whether the curve's own predictors lie
-    evenly; step: between the points of a predictor.
+    evenly; step: between the points of a predictor. valid: the number of points that count.
     """
 
     def __init__(self, specification: Specification, lanes: Lanes) -> None:
@@ -69,6 +69,7 @@ class Slots(Vectors):
             *("place", "length", "yy"),
             *SEARCH,
             "even",
+            *(["valid"] if specification.gaps else []),
             *(f"step{k}" for k, even in enumerate(specification.even) if even),
             *(f"fixed {name}" for name in graph.params if name not in free),
             *(f"constant {name}" for name in graph.constants),

@@ -34,6 +34,8 @@ class Argument(IntEnum):
     NFEV = auto()
     NJEV = auto()
     STATUS = auto()
+    N_POINTS = auto()
+    """The number of points that count, written where there may be gaps."""
     NORMAL = auto()
     """In the order of the list."""
     PREDICTORS = auto()
@@ -64,6 +66,8 @@ class Specification:
         What to compile for.
     registers
         Vector registers a value.
+    gaps
+        Whether points whose y is not finite are left out; else such a curve is handed over.
     rotations
         Whether the kernel holds a triangle instead of normal equations (`ways`); needs one register
         a value.
@@ -81,12 +85,13 @@ class Specification:
     machine: Machine
     registers: int = 2
     rotations: bool = False
+    gaps: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells kernels for one machine apart."""
         data = (self.shared, self.even, self.single, self.weighted, self.ragged)
-        fit = (self.bounded, self.scaled, self.registers, self.rotations)
+        fit = (self.bounded, self.scaled, self.registers, self.rotations, self.gaps)
         return ("fit", self.graph.digest, self.free, *data, *fit)
 
     @property
@@ -97,4 +102,4 @@ class Specification:
     @property
     def buffers(self) -> int:
         """The number of buffers with the points of the lanes."""
-        return 1 + self.weighted + self.shared.count(False)
+        return 1 + (self.weighted or self.gaps) + self.shared.count(False)

@@ -55,6 +55,19 @@ def guesses(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Flo
     return start
 
 
+def without_gaps(points: Points, rows: Ints) -> Points:
+    """Return some curves without the points whose y is not finite, each with an x of its own."""
+    x, start, length = points.predictors[0], points.start[rows], points.length[rows]
+    of = np.repeat(np.arange(len(rows)), length)
+    within = np.arange(of.size) - (np.cumsum(length) - length)[of]
+    place = start[of] + within
+    y = points.y[place]
+    counts = np.isfinite(y)
+    valid = np.bincount(of[counts], minlength=len(rows))
+    x = x[(within if points.shared[0] else place)[counts]]
+    return Points(y[counts], np.cumsum(valid) - valid, valid, (x,), (False,))
+
+
 def _by_numpy(recipe: Recipe, points: Points, row: int) -> Floats:
     """Return the start values of one curve, executed by NumPy."""
     own = slice(points.start[row], points.start[row] + points.length[row])

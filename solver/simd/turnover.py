@@ -98,6 +98,10 @@ class Turnover:
             for k, name in enumerate(names):
                 value = builder.load(slots.lane(name, lane))
                 builder.store(value, builder.gep(target, [INT64(k)]))
+        if spec.gaps:
+            valid = builder.fptosi(builder.load(slots.lane("valid", lane)), INT32)
+            counts = self._arguments.pointer(Argument.N_POINTS, INT32)
+            builder.store(valid, builder.gep(counts, [row]))
         half = builder.fmul(DOUBLE(0.5), builder.load(slots.lane("rr", lane)))
         builder.store(half, builder.gep(self._arguments.pointer(Argument.COST), [row]))
         for argument, name, kind in (
@@ -176,13 +180,23 @@ class Turnover:
 
     def _take_points(self, lane: Any, start: Any, length: Any) -> None:
         """Copy the points of a curve into the lane's columns of the buffers."""
-        builder, spec = self._builder, self._spec
-        for source, buffer, single in zip(self._sources, self.buffers, spec.single, strict=True):
-            numbers = self._arguments.pointer(source, FLOAT if single else DOUBLE)
-            pointer, column = builder.gep(numbers, [start]), builder.gep(buffer, [lane])
-            squares = self._copy(pointer, length, column, inverted=source == Argument.SIGMA)
-            if source == Argument.Y:
-                builder.store(squares, self._slots.lane("yy", lane))
+        builder, spec, slots = self._builder, self._spec, self._slots
+        kinds = zip(self._sources, spec.single, strict=True)
+        y, *others = (
+            builder.gep(self._arguments.pointer(source, FLOAT if single else DOUBLE), [start])
+            for source, single in kinds
+        )
+        column, *columns = (builder.gep(buffer, [lane]) for buffer in self.buffers)
+        squares = self._copy(y, length, column, self._without_gaps)
+        builder.store(squares, slots.lane("yy", lane))
+        if spec.gaps:
+            sigma = others.pop(0) if spec.weighted else None
+            valid = self._copy_weights(y, sigma, length, columns.pop(0))
+            builder.store(valid, slots.lane("valid", lane))
+        elif spec.weighted:
+            self._copy(others.pop(0), length, columns.pop(0), self._inverse)
+        for pointer, column in zip(others, columns, strict=True):
+            self._copy(pointer, length, column, lambda numbers: numbers)
 
     def _take_steps(self, lane: Any, start: Any, length: Any) -> None:
         """Look how the points of a curve's predictors lie: see `evenly.is_even`."""
@@ -229,25 +243,59 @@ class Turnover:
             largest = self._larger(builder.extract_element(some, INT32(k)), largest)
         return largest
 
-    def _copy(self, pointer: Any, length: Any, column: Any, *, inverted: bool) -> Any:
-        """Copy a curve's numbers into a column of a buffer; return the sum of their squares."""
-        builder, width = self._builder, self._spec.width
+    def _copy(self, pointer: Any, length: Any, column: Any, change: Callable[[Any], Any]) -> Any:
+        """Copy a curve's numbers, changed, into a column; return the sum of their squares."""
+        builder = self._builder
 
         def copied(i: Any, some: Any, squares: Any) -> Any:
-            size = some.type.count
-            if inverted:
-                some = builder.fdiv(ir.Constant(some.type, [1.0] * size), some)
-            place = builder.gep(column, [builder.mul(i, INT64(width))])
-            for k in range(size):
-                value = builder.extract_element(some, INT32(k))
-                builder.store(value, builder.gep(place, [INT64(k * width)]))
+            some = change(some)
+            self._put(column, i, some)
             return builder.fadd(squares, builder.fmul(some, some))
 
-        squares, rest = self._walked(pointer, length, copied)
+        return self._summed(*self._walked(pointer, length, copied))
+
+    def _copy_weights(self, y: Any, sigma: Any, length: Any, column: Any) -> Any:
+        """Write 1/sigma into a column, 0 beside values that do not count; return how many do."""
+        builder = self._builder
+
+        def copied(i: Any, some: Any, count: Any) -> Any:
+            one, zero = (_filled(some.type, value) for value in (1.0, 0.0))
+            counts, weight = self._is_finite(some), one
+            if sigma is not None:
+                weight = self._inverse(self._loaded(builder.gep(sigma, [i]), some.type.count))
+            self._put(column, i, builder.select(counts, weight, zero))
+            return builder.fadd(count, builder.select(counts, one, zero))
+
+        return self._summed(*self._walked(y, length, copied))
+
+    def _put(self, column: Any, i: Any, some: Any) -> None:
+        """Write numbers into a column, from place i on."""
+        builder, width = self._builder, self._spec.width
+        place = builder.gep(column, [builder.mul(i, INT64(width))])
+        for k in range(some.type.count):
+            value = builder.extract_element(some, INT32(k))
+            builder.store(value, builder.gep(place, [INT64(k * width)]))
+
+    def _summed(self, some: Any, rest: Any) -> Any:
+        """Return the sum of all that a walk has put together."""
+        builder = self._builder
         total = builder.extract_element(rest, INT32(0))
         for k in range(_TOGETHER):
-            total = builder.fadd(total, builder.extract_element(squares, INT32(k)))
+            total = builder.fadd(total, builder.extract_element(some, INT32(k)))
         return total
+
+    def _without_gaps(self, some: Any) -> Any:
+        """Return numbers with 0 for those that are not finite, where these are left out."""
+        if not self._spec.gaps:
+            return some
+        return self._builder.select(self._is_finite(some), some, _filled(some.type, 0.0))
+
+    def _is_finite(self, some: Any) -> Any:
+        infinity = _filled(some.type, float("inf"))
+        return self._builder.fcmp_ordered("<", self._size(some), infinity)
+
+    def _inverse(self, some: Any) -> Any:
+        return self._builder.fdiv(_filled(some.type, 1.0), some)
 
     def _walked(
         self, pointer: Any, length: Any, body: Callable[[Any, Any, Any], Any]
@@ -308,3 +356,8 @@ class Turnover:
         single = kind.element == FLOAT
         some.align = 4 if single else 8
         return builder.fpext(some, ir.VectorType(DOUBLE, size)) if single else some
+
+
+def _filled(kind: Any, value: float) -> Any:
+    """Return the constant with a number in every lane."""
+    return ir.Constant(kind, [value] * kind.count)

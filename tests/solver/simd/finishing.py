@@ -20,7 +20,7 @@ def finished(normal: Floats, n: int, machine: Machine, held: Any, scale: Floats)
     params = np.ones((count, n)) if held is None else np.where(held, 2.0, 1.0)
     counts = np.zeros(count, dtype=np.int32)
     ends = Ends(
-        params, 0.5 * scale, np.zeros(count), counts, counts, np.zeros(count, dtype=np.int8)
+        params, 0.5 * scale, np.zeros(count), counts, counts, np.zeros(count, np.int8), counts
     )
     covariances = Covariances(
         np.full((count, n, n), -1.0),
