@@ -3,14 +3,16 @@
 Curves are taken as they lie in memory, without a layout of their own, very many at a time. It
 leaves to the reference engine
 
-- curves that need a layout: some of their values are not finite and are to be omitted, or all of
-  the curve is no fit at all; laid out, what can be fitted comes back here;
+- curves that need a layout: x or sigma is not finite, or there is no start or too little for a fit;
+  laid out, what can be fitted comes back here;
 - curves that the kernel handed over, since the model or a derivative is not finite on the way: the
   reference engine goes on where the kernel stopped;
 - curves whose Jacobian is nearly rank deficient where they ended, even for QR.
 
-Curves whose normal equations are too ill-conditioned for what is promised go on from where they
-ended in a kernel that holds a triangle instead (`simd.ways`), compiled when the first one comes.
+Curves whose y is not finite everywhere are found by the kernel, and fitted by one that leaves such
+points out. Curves whose normal equations are too ill-conditioned for what is promised go on from
+where they ended in one that holds a triangle instead (`simd.ways`). Both are compiled when the
+first such curve comes.
 """
 
 from collections.abc import Callable, Iterator

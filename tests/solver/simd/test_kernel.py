@@ -145,6 +145,24 @@ def test_values_that_are_not_finite_are_handed_over_and_disturb_nobody(
     np.testing.assert_array_equal(ends.params[~spoilt], calm.params[~spoilt])
 
 
+@MACHINES
+@pytest.mark.parametrize("registers", [1, 2])
+def test_values_that_are_not_finite_are_left_out_where_there_may_be_gaps(
+    machine: Machine, registers: int
+) -> None:
+    y = Y.copy()
+    y[3, 4], y[40, 0], y[60, 22], y[7, 1:20:3] = np.nan, np.inf, -np.inf, np.nan
+    ends = fitted(DECAY, machine, registers, y=y, gaps=True)
+    np.testing.assert_array_equal(ends.n_points, np.isfinite(y).sum(axis=1))
+    reference = fit_curves(DECAY, X, y, p0=[1, 1, 1], engine="reference")
+    assert (ends.status <= 4).all()
+    np.testing.assert_allclose(ends.cost, reference.cost, rtol=1e-9)
+    assert (np.abs(ends.params - reference.params) <= 1e-4 * reference.stderr).all()
+    calm = fitted(DECAY, machine, registers)
+    whole = np.isfinite(y).all(axis=1)
+    np.testing.assert_array_equal(ends.params[whole], calm.params[whole])
+
+
 def test_a_kernel_is_compiled_once_and_known_by_its_formula() -> None:
     one = Model.from_expression("a*exp(-b*x) + c + 0.125*x").graph
     two = Model.from_expression("a*exp(-b*x) + c + 0.125*x").graph
