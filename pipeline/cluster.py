@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
@@ -62,7 +63,8 @@ def connected(
     ClusterError
         When the scheduler cannot be reached, or worker processes cannot be started.
     """
-    logging.getLogger("tornado.application").addFilter(_is_news)  # again and again is once
+    for name in ("tornado.application", "distributed.scheduler"):
+        logging.getLogger(name).addFilter(_is_news)  # again and again is once
     if cluster is None:
         with (
             _no_script_but_a_file(),
@@ -93,12 +95,15 @@ def _no_script_but_a_file() -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether what a loop logs is anything but that a call was cut short before it had begun.
+    """Whether what is logged is anything but that a call was cut short.
 
     When a run is interrupted, `distributed.utils.sync` cancels a future that it may not have made
-    yet; the loop logs the NameError of it.
+    yet; the loop logs the NameError of it. And a scheduler that is closed while it listens to a
+    worker logs that it listens no more.
     """
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, CancelledError):
+        return False
     if not isinstance(error, NameError):
         return True
     *_, (raised, _) = walk_tb(error.__traceback__)

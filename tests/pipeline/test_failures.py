@@ -1,5 +1,6 @@
 """What dies takes nothing with it: partitions are tried again, then listed; the rest goes on."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -309,3 +310,22 @@ def test_who_interrupts_a_call_that_has_not_begun_gets_no_traceback(
         assert len(own.nthreads()) == 2
     told = [r.exc_text for r in caplog.records if r.name == "tornado.application"]
     assert ["literal for int() with base 10: 'news'" in str(text) for text in told] == [True]
+
+
+def test_a_scheduler_that_is_closed_while_it_listens_logs_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cut = threading.Event()
+
+    def stop_listening() -> None:
+        for task in asyncio.all_tasks():
+            if getattr(task.get_coro(), "__qualname__", "").endswith("_handle_comm"):
+                task.cancel()
+        asyncio.get_running_loop().call_later(0.5, cut.set)
+
+    with connected(None, 1, 0) as own:
+        assert own.submit(int, "7").result() == 7
+        own.loop.add_callback(stop_listening)
+        assert cut.wait(10)
+    seen = [r for r in caplog.records if r.exc_info and r.exc_info[0] is asyncio.CancelledError]
+    assert seen == []
