@@ -246,7 +246,7 @@ def _addresses(given: Mapping[int, npt.NDArray[Any] | int | None]) -> npt.NDArra
     addresses = np.zeros(1 + max(given), dtype=np.int64)
     for place, value in given.items():
         if value is not None:
-            addresses[place] = value if isinstance(value, int) else value.ctypes.data
+            addresses[place] = value.ctypes.data if isinstance(value, np.ndarray) else value
     return addresses
 
 

@@ -121,3 +121,16 @@ def test_fit_batch_is_fit_curves_with_the_options_as_one_value() -> None:
     found = fit_batch(EXACT, X, y, sigma=0.1, p0=[2, 1, 1], options=FitOptions(**options))
     assert_same_bits(found, expected)
     assert_same_bits(fit_batch(EXACT, X, y), fit_curves(EXACT, X, y))
+
+
+@pytest.mark.parametrize("engine", ["simd", "reference"])
+def test_numbers_of_numpy_are_numbers(engine: Any) -> None:
+    y, common = noisy(), {"p0": [2, 1, 1], "engine": engine}
+    expected = fit_curves(EXACT, X, y, maxfev=30, ftol=0.25, factor=2.0, **common)
+    numbers: dict[str, Any] = {
+        "maxfev": np.int64(30),
+        "ftol": np.float32(0.25),
+        "factor": np.float64(2),
+    }
+    found = fit_curves(EXACT, X, y, **numbers, **common)
+    assert_same_bits(found, expected)
