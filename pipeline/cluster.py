@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import dask
 import distributed.utils
 from distributed import Client, LocalCluster, WorkerPlugin
+from distributed.comm.core import CommClosedError
 from distributed.worker_memory import parse_memory_limit
 
 from . import forkserver
@@ -95,14 +96,15 @@ def _no_script_but_a_file() -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether what is logged is anything but that a call was cut short.
+    """Whether what is logged is anything but that a call or a connection was cut short.
 
     When a run is interrupted, `distributed.utils.sync` cancels a future that it may not have made
-    yet; the loop logs the NameError of it. And a scheduler that is closed while it listens to a
-    worker logs that it listens no more.
+    yet; the loop logs the NameError of it. A scheduler that is closed while it listens to a worker
+    logs that it listens no more, and a client that it waits no more for what a worker has. Where
+    that is what a run fails of, it says so itself.
     """
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, CancelledError):
+    if isinstance(error, CancelledError | CommClosedError):
         return False
     if not isinstance(error, NameError):
         return True

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from distributed import Client
+from distributed.comm.core import CommClosedError
 
 import manyfit
 from manyfit.pipeline.cluster import connected, local_cluster
@@ -329,3 +330,17 @@ def test_a_scheduler_that_is_closed_while_it_listens_logs_no_traceback(
         assert cut.wait(10)
     seen = [r for r in caplog.records if r.exc_info and r.exc_info[0] is asyncio.CancelledError]
     assert seen == []
+
+
+def test_a_client_that_waits_for_a_worker_that_is_gone_logs_no_traceback(
+    client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def gathered() -> None:
+        raise CommClosedError("Stream is closed")
+
+    with connected(client, None, 0) as own:
+        own.loop.add_callback(gathered)
+        own.loop.add_callback(int, "news")
+        assert len(own.nthreads()) == 2
+    told = [str(r.exc_text) for r in caplog.records if r.name == "tornado.application"]
+    assert ["int() with base 10: 'news'" in text for text in told] == [True]
