@@ -49,8 +49,8 @@ from .status import Flag
 from .trust_region import Tolerances
 
 _CHUNK = 1 << 22
-"""Points that one call of the kernel fits at most: so many, since at its end all lanes but a few
-wait for the curves that take the longest."""
+"""Points that one call of the kernel fits at most, or twice the numbers of its normal equations: so
+many, since at its end all lanes but a few wait for the curves that take the longest."""
 _WINDOW = 1 << 12
 """Curves that are sorted by their length together, where these differ."""
 _RANK = 1e-12
@@ -184,10 +184,11 @@ class Compiled:
 
     def _chunks(self, rows: Ints, length: Ints) -> Iterator[Ints]:
         """Part the rows so that each part is about as much as one call of the kernel takes."""
-        if rows.size * length.max(initial=0) <= _CHUNK:
+        n = self.prepared.free.size
+        if rows.size * max(length.max(initial=0), n * (n + 1)) <= _CHUNK:
             yield from (rows,) if rows.size else ()
         else:
-            load = np.cumsum(length[rows])
+            load = np.cumsum(np.maximum(length[rows], n * (n + 1)))
             edges = np.arange(_CHUNK, load[-1], _CHUNK)
             yield from np.split(rows, np.searchsorted(load, edges))
 
@@ -379,13 +380,7 @@ class _Task:
         specification = replace(self.specification, rotations=True, registers=1)
         return replace(self, specification=specification)
 
-    def run(
-        self,
-        start: Floats,
-        rules: Rules,
-        ends: Ends,
-        places: Ints,
-    ) -> tuple[Floats, float]:
+    def run(self, start: Floats, rules: Rules, ends: Ends, places: Ints) -> tuple[Floats, float]:
         """Fit the curves from their start values, (len(rows) or 1, n_params); see `engine.run`."""
         specification = self.specification
         if (specification.bounded, specification.scaled) != (

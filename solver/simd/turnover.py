@@ -321,7 +321,7 @@ class Turnover:
         builder.position_at_end(head)
         i, total = builder.phi(INT64), builder.phi(doubles)
         i.add_incoming(begin, before)
-        total.add_incoming(ir.Constant(doubles, [0.0] * size), before)
+        total.add_incoming(_filled(doubles, 0.0), before)
         following = builder.add(i, INT64(size))
         builder.cbranch(builder.icmp_signed("<=", following, length), inside, after)
         builder.position_at_end(inside)
