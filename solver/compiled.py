@@ -58,6 +58,8 @@ _RANK = 1e-12
 be told apart, by pivots below 1e-14; R has rounding errors of its own, hence a margin."""
 _LEAST_NORM = 1e-140
 """Norm of a column of R whose square may have lost digits: the reference engine takes over."""
+_LEAST_COST = 1e-290
+"""Half a sum of squares below which squares may have lost digits, or were flushed to zero."""
 _LONG, _FEW_PARAMS = 96, 8
 """Curves of at most so many points and parameters are fitted in lanes of two registers, whose steps
 fill each other's pauses; others in one, so that their points fit a cache, and since steps of more
@@ -212,6 +214,9 @@ class Compiled:
         ends = Ends(fit.params, fit.cost, self.data, fit.nfev, fit.njev, fit.status, fit.n_points)
         covariances = Covariances(fit.cov, fit.stderr, self.verdict, fit.dof)
         normal, kernel_s = task.run(start, prepared.rules, ends, places)
+        faint = np.flatnonzero(fit.cost[at] < _LEAST_COST)
+        if faint.size:
+            normal[faint] = self._with_subnormals(task, faint, start, ends, places)
         few = self._leave_out(points.length[rows], at) if specification.gaps else None
         made_for = Finish.of(specification, absolute=prepared.options.absolute_sigma)
         box = prepared.rules.box
@@ -234,6 +239,21 @@ class Compiled:
             if ill.size:
                 done[ill] = self._by_rotations(task.take(ill), places[ill])
         return done
+
+    def _with_subnormals(
+        self, task: "_Task", faint: Ints, start: Floats, ends: Ends, places: Ints
+    ) -> Floats:
+        """Fit curves of a task again whose sum of squares is next to nothing; return their JᵀJ.
+
+        It is 0, or it was flushed; and with subnormal numbers it may have lost digits, which the
+        reference engine keeps.
+        """
+        some, at = task.take(faint), places[faint]
+        start = start if len(start) == 1 else start[faint]
+        normal, _ = some.run(start, self.prepared.rules, ends, at, flush=False)
+        cost = self.fit.cost[at]
+        self.fit.status[at[(cost > 0) & (cost < _LEAST_COST)]] = HANDED_OVER
+        return normal
 
     def _leave_out(self, lengths: Ints, at: Any) -> Bools:
         """Write how many points count, and flag the gaps; return which curves have too few.
@@ -380,7 +400,9 @@ class _Task:
         specification = replace(self.specification, rotations=True, registers=1)
         return replace(self, specification=specification)
 
-    def run(self, start: Floats, rules: Rules, ends: Ends, places: Ints) -> tuple[Floats, float]:
+    def run(
+        self, start: Floats, rules: Rules, ends: Ends, places: Ints, *, flush: bool = True
+    ) -> tuple[Floats, float]:
         """Fit the curves from their start values, (len(rows) or 1, n_params); see `engine.run`."""
         specification = self.specification
         if (specification.bounded, specification.scaled) != (
@@ -388,6 +410,5 @@ class _Task:
             rules.diag is not None,
         ):
             specification = replace(specification, bounded=False, scaled=False)
-        return run(
-            specification, self.points, self.rows, start, self.constants, rules, ends, places
-        )
+        given = self.points, self.rows, start, self.constants, rules, ends, places
+        return run(specification, *given, flush=flush)

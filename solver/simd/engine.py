@@ -18,6 +18,7 @@ from .finish import Finish, FinishArgument, finish_text
 from .kernel import kernel_text
 from .machine import Machine
 from .specification import Argument, Specification
+from .subnormals import FLUSH
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ def run(
     rules: Rules,
     ends: Ends,
     places: Ints,
+    *,
+    flush: bool = True,
 ) -> tuple[Floats, float]:
     """Fit the curves `rows` of the points and write their ends to their places.
 
@@ -142,6 +145,8 @@ def run(
         Tolerances, bounds and scales.
     ends, places
         Where to write: (len(rows),) rows of `ends`.
+    flush
+        Whether subnormal numbers count as 0 (`subnormals`).
 
     Returns
     -------
@@ -185,6 +190,7 @@ def run(
         Argument.STATUS: ends.status,
         Argument.N_POINTS: ends.n_points,
         Argument.NORMAL: normal,
+        Argument.MODE: FLUSH if flush else 0,
     }
     first = int(Argument.PREDICTORS)
     given |= {first + k: predictor for k, predictor in enumerate(points.predictors)}

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from ..graph.nodes import Node, ordered
 from .elementary import ELEMENTARY, exponential, faddeeva, sincos
+from .estimates import inverse
 from .evenly import Strides
 from .factors import Factoring, Factors
 from .lanes import Lanes, Vec
@@ -108,7 +109,7 @@ class Expressions:
             node, exponent = powers.powers[0]
             value = self._operation(node)
             if exponent < 0:
-                value = 1.0 / value
+                value = inverse(self._varying, value) if node.varies else 1.0 / value
         else:
             first, rest = self._split(powers)
             value = self._monomial(first) * self._monomial(rest)

@@ -17,7 +17,8 @@ from typing import Any, Self
 from llvmlite import ir
 
 from ..determinacy import AUDIBLE, SUSPICIOUS
-from .lanes import DOUBLE, INT64, Lanes, Vec
+from .estimates import fast_lanes
+from .lanes import DOUBLE, INT64, Vec
 from .loops import counted, slot_of
 from .machine import Machine
 from .slots import INT8, INT32, Arguments
@@ -27,6 +28,9 @@ from .step import Decomposition, decomposed
 _LEAST_PIVOT = 1e-7
 """Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
 search along the floor of a valley ends too early."""
+
+_LEAST_SQUARE = 1e-290
+"""Squared norm of a column below which terms were flushed to zero, or have lost digits."""
 
 
 class Verdict(IntEnum):
@@ -116,7 +120,7 @@ class _Finish:
     def __init__(self, finish: Finish, machine: Machine, function: Any) -> None:
         self._finish, self._n = finish, len(finish.free)
         self._builder = ir.IRBuilder(function.append_basic_block("entry"))
-        self._lanes = Lanes(self._builder, machine.register, machine)
+        self._lanes = fast_lanes(self._builder, machine.register, machine)
         self._count = function.args[0]
         self._arguments = arguments = Arguments(self._lanes, function.args[1], self._n)
         self._lower, self._upper = (
@@ -231,7 +235,8 @@ class _Finish:
         largest = lanes.real(1.0)  # of 1 / pivot: one division will do
         for j in range(n):
             size = factors.inverse[j] * rest[j, j]
-            size = lanes.where(factors.inverse[j] > 0, size, float("inf"))
+            whole = (factors.inverse[j] > 0) & (rest[j, j] > _LEAST_SQUARE)
+            size = lanes.where(whole, size, float("inf"))
             largest = lanes.larger(size, largest)
         inverse: dict[tuple[int, int], Vec] = {}
         for j in range(n):

@@ -13,8 +13,8 @@ buffers and has its start values for a first trial, which is always kept.
 A step whose damping takes many trials would hold up all lanes, too: a lane that has not found its
 step when most have sits out until the next tick, and goes on there.
 
-A curve that the kernel cannot end as MINPACK would (values that are not finite) is handed over with
-its last iterate: status `HANDED_OVER`.
+A curve that the kernel cannot end as MINPACK would (sums that are not finite, or nearly so) is
+handed over with its last iterate: status `HANDED_OVER`.
 """
 
 from typing import Any
@@ -24,11 +24,13 @@ from llvmlite import ir
 from ..graph.nodes import Node
 from ..status import Status
 from ..trust_region import EPSILON, Tolerances, accepted, judge, next_radius, termination
-from .lanes import DOUBLE, INT64, Lanes, Vec
+from .estimates import fast_lanes
+from .lanes import DOUBLE, INT64, Vec
 from .points import Data, Linear
 from .slots import Arguments, Slots
 from .specification import Argument, Specification
 from .step import Box, bounded_step, dot, lm_step
+from .subnormals import calling
 from .sums import Sums
 from .turnover import Turnover
 from .ways import NormalEquations, Rotations, Way
@@ -36,6 +38,8 @@ from .ways import NormalEquations, Rotations, Way
 HANDED_OVER = 100
 """Status of a curve that the kernel leaves to the reference engine."""
 _RUNNING = 0
+_MOST = 1e300
+"""Sums of squares from here on are left to the reference engine: inverses would be subnormal."""
 _DAMPING_POINTS, _TICK_POINTS = 5, 5
 """What one more damping costs, and the rest of a tick, in points."""
 
@@ -43,8 +47,10 @@ _DAMPING_POINTS, _TICK_POINTS = 5, 5
 def kernel_text(specification: Specification) -> str:
     """Return the module of a kernel in LLVM's language; its function is ``fit``."""
     module = ir.Module("manyfit")
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [INT64.as_pointer()]), "fit")
+    kind = ir.FunctionType(ir.VoidType(), [INT64.as_pointer()])
+    function = ir.Function(module, kind, "fit_as_it_is")
     _Kernel(specification, function).emit()
+    calling(function, specification.machine, "fit", Argument.MODE)
     return str(module)
 
 
@@ -54,7 +60,7 @@ class _Kernel:
     def __init__(self, specification: Specification, function: Any) -> None:
         self._spec = specification
         self._builder = builder = ir.IRBuilder(function.append_basic_block("entry"))
-        self._lanes = lanes = Lanes(builder, specification.width, specification.machine)
+        self._lanes = lanes = fast_lanes(builder, specification.width, specification.machine)
         sums = Sums.of(specification.graph, specification.free)
         way = Rotations if specification.rotations else NormalEquations
         self._way: Way = way(lanes, sums)
@@ -219,7 +225,7 @@ class _Kernel:
         trace = squares[0]
         for square in squares[1:]:
             trace = trace + square
-        good = (lanes.abs(trace) < float("inf")) & (rr < float("inf"))
+        good = (lanes.abs(trace) < _MOST) & (rr < _MOST)
         status = lanes.where(took & ~good, float(HANDED_OVER), status)
         self._slots.put("status", status)
         return (status != _RUNNING) & (self._slots.get("active") > 0)

@@ -21,6 +21,9 @@ class Machine:
         Whether a * b + c is one instruction; where it is not, it is two roundings.
     cpu, features
         The same in LLVM's words.
+    slow_division
+        Whether divisions and square roots take much longer than estimates and what makes these
+        exact (`estimates`).
     """
 
     name: str
@@ -28,6 +31,7 @@ class Machine:
     fma: bool
     cpu: str
     features: str
+    slow_division: bool = False
 
 
 @cache
@@ -41,7 +45,16 @@ def machines() -> tuple[Machine, ...]:
         kinds = []
         if all(has.get(f"avx512{part}") for part in ("f", "dq", "vl", "bw")):
             # LLVM keeps to half registers on most of these processors unless it is told.
-            kinds.append(Machine("avx512", 8, fma=True, cpu=cpu, features=own + ",-prefer-256-bit"))
+            kinds.append(
+                Machine(
+                    "avx512",
+                    8,
+                    fma=True,
+                    cpu=cpu,
+                    features=own + ",-prefer-256-bit",
+                    slow_division=not cpu.startswith("znver"),
+                )
+            )
         if has.get("avx2") and has.get("fma"):
             kinds.append(Machine("avx2", 4, fma=True, cpu="x86-64-v3", features=""))
         return (*kinds, Machine("sse2", 2, fma=False, cpu="x86-64", features=""))

@@ -38,6 +38,8 @@ class Argument(IntEnum):
     """The number of points that count, written where there may be gaps."""
     NORMAL = auto()
     """In the order of the list."""
+    MODE = auto()
+    """Bits of the processor's control register that are set meanwhile."""
     PREDICTORS = auto()
     """The first of the predictors; after them a pointer and a stride a constant."""
 

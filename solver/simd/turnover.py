@@ -120,8 +120,7 @@ class Turnover:
         start = builder.load(builder.gep(arguments.pointer(Argument.START, INT64), [row]))
         length = builder.load(builder.gep(arguments.pointer(Argument.LENGTH, INT64), [row]))
         builder.store(builder.sitofp(length, DOUBLE), slots.lane("length", lane))
-        if self._spec.ragged:
-            self._fetch_ahead(place)
+        self._fetch_ahead(place)
         self._take_numbers(lane, place)
         self._take_points(lane, start, length)
         self._take_steps(lane, start, length)
@@ -129,7 +128,8 @@ class Turnover:
     def _fetch_ahead(self, place: Any) -> None:
         """Have the points of a curve that comes soon brought into the cache.
 
-        Curves that are taken by their length lie here and there, and a lane would wait for each.
+        A lane would wait for each: the processor itself fetches what follows, but not far enough,
+        and not where the curves of the list lie here and there.
         """
         builder, spec, arguments = self._builder, self._spec, self._arguments
         soon = builder.add(place, INT64(_AHEAD))

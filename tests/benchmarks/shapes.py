@@ -4,7 +4,8 @@ python -m tests.benchmarks.shapes [--curves N] [--rounds N]
 
 W1, a decay at 50 points. Every figure is processor time of one thread a curve, the best of several
 rounds that take turns, and as a ratio to the first line; "ragged" curves have 30 to 50 points, and
-their ratio is to the same number of points. "guess": no start values are given.
+their ratio is to the same number of points. "guess": no start values are given. "peak": a Gaussian
+on a constant at 50 points, a fifth of the window wide; "narrow peak": a fiftieth.
 """
 
 import argparse
@@ -33,6 +34,14 @@ def shapes(n_curves: int) -> dict[str, dict[str, Any]]:
     decay = {"model": Model.from_expression("a*exp(-b*x) + c"), "x": x, "y": y, "p0": START}
     guessed = {**decay, "model": get_model("exponential_decay"), "p0": None}
     sigma = rng.uniform(0.04, 0.06, y.shape)
+    peak = Model.from_expression("a*exp(-((x - m)/s)**2/2) + c", params=["a", "m", "s", "c"])
+
+    def peaks(s: float) -> dict[str, Any]:
+        m = rng.uniform(2, 3, (n_curves, 1))
+        values = np.exp(-(((x - m) / s) ** 2) / 2) + rng.normal(0, 0.02, y.shape)
+        start = np.hstack([np.ones_like(m), m + 0.2 * s, np.full_like(m, 1.1 * s), 0 * m])
+        return {"model": peak, "x": x, "y": values, "p0": start}
+
     return {
         "shared x": decay,
         "x per curve": {**decay, "x": own},
@@ -46,6 +55,8 @@ def shapes(n_curves: int) -> dict[str, dict[str, Any]]:
         "ragged": {**decay, "x": own[inside], "y": y[inside], "offsets": offsets},
         "1 % of points NaN": {**decay, "y": np.where(holes < 0.01, np.nan, y)},
         "10 % of points NaN": {**decay, "y": np.where(holes < 0.1, np.nan, y)},
+        "peak": peaks(1.0),
+        "narrow peak": peaks(0.1),
         "guess": guessed,
         "guess, 1 % NaN": {**guessed, "y": np.where(holes < 0.01, np.nan, y)},
         "guess, 10 % NaN": {**guessed, "y": np.where(holes < 0.1, np.nan, y)},

@@ -87,6 +87,16 @@ def approximate_inverse(lanes: Lanes, x: Vec) -> Vec:
     return lanes.by_register(emit, x)
 
 
+def approximate_inverse_root(lanes: Lanes, x: Vec) -> Vec:
+    """Return 1/sqrt(x) to 14 bits, inf for 0 and 0 for inf: vrsqrt14pd."""
+
+    def emit(part: Vec) -> Vec:
+        function = lanes.declared("llvm.x86.avx512.rsqrt14.pd.512", _KIND, _KIND, _KIND, _INT8)
+        return Vec(part.lanes, lanes.builder.call(function, [part.ir, _UNUSED, _ALL]))
+
+    return lanes.by_register(emit, x)
+
+
 def multiply_add_down(lanes: Lanes, a: Vec, b: Vec, c: Vec) -> Vec:
     """Return a * b + c, rounded down: vfmaddpd."""
     towards_minus_infinity = ir.Constant(_INT32, 9)
