@@ -23,8 +23,9 @@ from .plan import Partition, Plan
 from .schema import FORMAT_VERSION
 from .sink import Sink, as_json, read_json, write_json
 
-LEDGER_VERSION = 2
-"""Of the files of the ledger. 2: records carry a digest of their part, plans retired partitions."""
+LEDGER_VERSION = 3
+"""Of the files of the ledger. 2: records carry a digest of their part, plans retired partitions. 3:
+the digest is a CRC-32C, columns of parts are not nullable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Record:
     seconds
         How long the task took.
     n_bytes, part_digest
-        Size of the part, and a hash of its bytes; 0 and "" if there is none.
+        Size of the part, and the digest of its bytes; 0 and "" if there is none.
     error
         Why the partition failed; None: it is committed.
     """

@@ -229,6 +229,9 @@ def _split(unit: Sequence[Block], limit: Limit) -> Iterator[tuple[Block, ...]]:
     """Divide a row group that is over the limit into pieces of nearly one size."""
     curves, n_bytes = sum(b.curves for b in unit), sum(b.n_bytes for b in unit)
     count = min(curves, max(-(-curves // limit.curves), -(-n_bytes // limit.n_bytes)))
+    if count == 1:
+        yield tuple(unit)
+        return
     rows_are_curves = len(unit) == 1 and unit[0].rows == curves
     blocks = list(_cut(unit[0], count)) if rows_are_curves else unit
     ends = accumulate(block.curves for block in blocks)

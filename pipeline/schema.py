@@ -5,7 +5,8 @@
              | status | flags | compiled | nfev | n_points | cost | redchi
 
 One row a curve, in the order of the input; positions along dimensions if it is arrays. Where no
-fit took place numbers are NaN, never zero.
+fit took place numbers are NaN, never zero. Nothing is null but ids and kept columns that are so in
+the input, and the schema says so: columns that may be null take half as long again to be written.
 The metadata of the schema tell, under the key `METADATA_KEY`, the model, the options, the
 versions, the input and what the codes mean, as JSON.
 """
@@ -120,11 +121,12 @@ def result_schema(
         name of another column.
     """
     fields = [
-        pa.field(name, column.arrow_type(id_type, len(params)))
+        pa.field(name, column.arrow_type(id_type, len(params)), nullable=column.type == "id")
         for column in RESULT_COLUMNS
         for name in column.named(params, derived)
     ]
-    fields[1:1] = [*(pa.field(index_name(dim), pa.int64()) for dim in dims), *keep]
+    index = (pa.field(index_name(dim), pa.int64(), nullable=False) for dim in dims)
+    fields[1:1] = [*index, *keep]
     names = [field.name for field in fields]
     twice = sorted({name for name in names if names.count(name) > 1})
     if set(twice) & {field.name for field in keep}:

@@ -9,17 +9,19 @@ Names that begin with ``_`` or ``.`` are passed over by readers of Parquet data 
 how files come into being.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from google_crc32c import extend
 
 from .objects.path import ObjectPath
 from .parquet import open_parquet
 from .places import TEMPORARY_SUFFIX, Place, written_whole
+
+_PIECE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Sink:
                 path.unlink(missing_ok=True)
 
 
-def write_json(place: Place, value: Any) -> None:
+def write_json(place: Place, value: Mapping[str, Any]) -> None:
     """Write plain values as JSON, whole or not at all."""
     text = as_json(value)
     if isinstance(place, ObjectPath):
@@ -113,9 +115,10 @@ def write_json(place: Place, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def as_json(value: Any) -> str:
-    """Return plain values as the ledger has them."""
-    return json.dumps(value, indent=1) + "\n"
+def as_json(value: Mapping[str, Any]) -> str:
+    """Return plain values as the ledger has them: a line each, which is C's work in `json`."""
+    lines = (f" {json.dumps(name)}: {json.dumps(item)}" for name, item in value.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_json(place: Place) -> dict[str, Any] | None:
@@ -134,8 +137,15 @@ def read_json(place: Place) -> dict[str, Any] | None:
 
 
 def file_digest(place: Place) -> str:
-    """Return a hash of the bytes of a file."""
+    """Return the CRC-32C of the bytes of a file, 8 hexadecimal digits.
+
+    It is to find what was damaged or cut, in a quarter of the time that SHA-256 takes.
+    """
+    found = 0
     if isinstance(place, ObjectPath):
-        return place.sha256()[:16]
-    with place.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        found = place.crc32c()
+    else:
+        with place.open("rb") as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                found = extend(found, piece)
+    return f"{found:08x}"

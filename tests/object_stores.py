@@ -77,8 +77,15 @@ def lacking(name: str, install: str = "pip install 'manyfit[dev]'") -> NoReturn:
 
 @contextmanager
 def moto_server(port: int) -> Iterator[None]:
-    """Run moto, whose bucket gives each content of a key a version of its own."""
-    with running([program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], port):
+    """Run moto, whose bucket gives each content of a key a version of its own.
+
+    It looks at conditions and writes without a lock in between: its threads change hands where they
+    wait, not in the middle of a request, or two of thirty may hold to one condition.
+    """
+    program("moto_server")
+    atomic = "import sys; sys.setswitchinterval(60); from moto.server import main; main()"
+    words = [sys.executable, "-c", atomic, "-H", "127.0.0.1", "-p", str(port)]
+    with running(words, port):
         s3 = administrator(port)
         s3.create_bucket(Bucket=BUCKET)
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})

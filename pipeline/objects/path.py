@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import quote
+
+from google_crc32c import extend
 
 from .stores import asked, check_installed, store_of
 
@@ -167,14 +168,14 @@ class ObjectPath:
 
         return asked(self, read)
 
-    def sha256(self) -> str:
-        """Return a hash of the content, which is fetched piece by piece."""
+    def crc32c(self) -> int:
+        """Return the CRC-32C of the content, which is fetched piece by piece."""
 
-        def read() -> str:
-            found = sha256()
+        def read() -> int:
+            found = 0
             for piece in self.store.get(self.key):
-                found.update(piece)
-            return found.hexdigest()
+                found = extend(found, bytes(piece))
+            return found
 
         return asked(self, read)
 
