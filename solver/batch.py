@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import ArrayLike, Bools, Floats, Ints
-from .compiled import Compiled
+from .compiled import LEAST_NORM, Compiled
 from .covariance import unscaled_covariance
 from .curves import Curves, Slab, as_curves
 from .ends import forget, write_covariance
@@ -259,8 +259,16 @@ def _data_status(slab: Slab, n_points: Ints, prepared: Prepared) -> Ints:
 def _solve_slab(slab: Slab, start: Floats, begun: Bools, prepared: Prepared, fit: BatchFit) -> None:
     """Solve a slab of curves that can be fitted; again curve by curve if the model needs it.
 
-    Curves that were `begun` by the other engine go on from where it stopped.
+    Curves that were `begun` by the other engine go on from where it stopped; those that it has
+    ended lack a covariance.
     """
+    ended = np.flatnonzero(begun & (fit.status[slab.rows] > 0))
+    if ended.size:
+        ended = _write_missing_covariances(slab, start, ended, prepared, fit)
+        others = np.setdiff1d(np.arange(len(slab.rows)), ended)
+        if not others.size:
+            return
+        slab, start, begun = slab.take(others), start[others], begun[others]
     problem = prepared.problem(slab, start)
     x0 = start[:, prepared.free]
     with np.errstate(all="ignore"):
@@ -273,6 +281,35 @@ def _solve_slab(slab: Slab, start: Floats, begun: Bools, prepared: Prepared, fit
         solution.nfev[begun] += fit.nfev[slab.rows[begun]]
         solution.njev[begun] += fit.njev[slab.rows[begun]]
         _write(slab.rows, problem, solution, prepared, fit)
+
+
+def _write_missing_covariances(
+    slab: Slab, start: Floats, ended: Ints, prepared: Prepared, fit: BatchFit
+) -> Ints:
+    """Write the covariances of curves `ended` by the other engine; return which of them they are.
+
+    The others are to go on: it was blind where a column of the Jacobian is so small, and was so
+    from the beginning, that its squares are nothing.
+    """
+    problem, ends = prepared.problem(slab, start), start[:, prepared.free]
+    with np.errstate(all="ignore"):
+        faint = _faint(problem.take(ended), ends[ended])
+        some = np.flatnonzero(faint.any(axis=1))
+        if some.size:
+            part = slab.take(ended[some])
+            begin = np.broadcast_to(prepared.start_for(part), (some.size, start.shape[1]))
+            faint[some] &= _faint(prepared.problem(part, begin), begin[:, prepared.free])
+        blind = faint.any(axis=1)
+        fit.status[slab.rows[ended[blind]]], fit.compiled[slab.rows[ended[blind]]] = 0, False
+        ended = ended[~blind]
+        _write_covariances(slab.rows, problem, ends, ended, prepared, fit)
+    return ended
+
+
+def _faint(problem: CurveProblem, params: Floats) -> Bools:
+    """Return (n_curves, n_free): which columns of the Jacobian have no square, but are not zero."""
+    size = np.abs(problem.jacobian_at(params)).max(axis=2)
+    return np.asarray((size > 0) & (size < LEAST_NORM))
 
 
 def _still_serves(problem: CurveProblem, solution: Solution, x0: Floats) -> bool:
