@@ -190,3 +190,25 @@ def test_null_curves_survive_the_file(
         names = [n for n in found.column_names if n != "curve_id"]
         rest = found.slice(30 - len(piece))
         assert bits(in_memory.select(names)) == bits(rest.select(names))
+
+
+def test_only_ids_and_kept_columns_may_be_null_and_are_kept_so(
+    values: Any, model: Any, tmp_path: Path, client: Any
+) -> None:
+    y = values[:6].tolist()
+    y[2] = None
+    ids, plates = (
+        pa.array(["a", None, "c", "d", "e", "f"]),
+        pa.array([None, "p", "p", "q", "q", "q"]),
+    )
+    table = lists(y).set_column(0, "curve_id", ids).append_column("plate", plates)
+    pq.write_table(table, tmp_path / "in.parquet")
+    columns, out = Columns(keep=["plate"]), tmp_path / "out"
+    fit_dataset(tmp_path / "in.parquet", model, out, columns=columns, p0=START, cluster=client)
+    (part,) = out.glob("*.parquet")
+    written = pq.read_table(part)
+    assert [f.name for f in written.schema if f.nullable] == ["curve_id", "plate"]
+    assert written["curve_id"].to_pylist() == ids.to_pylist()
+    assert written["plate"].to_pylist() == plates.to_pylist()
+    assert all(column.null_count == 0 for column in written.columns[2:])
+    assert written["status"].to_pylist()[2] == Status.NO_DATA
