@@ -46,6 +46,7 @@ from .simd.finish import Finish, Verdict
 from .simd.kernel import HANDED_OVER
 from .simd.machine import Machine, host
 from .simd.specification import Specification
+from .simd.subnormals import LEAST_SQUARES
 from .starts import MOST_POINTS, Starts
 from .status import Flag
 from .trust_region import Tolerances
@@ -56,12 +57,10 @@ many, since at its end all lanes but a few wait for the curves that take the lon
 _WINDOW = 1 << 12
 """Curves that are sorted by their length together, where these differ."""
 _RANK = 1e-12
-"""Relative pivot of R below which the reference engine takes over: it says which parameters cannot
-be told apart, by pivots below 1e-14; R has rounding errors of its own, hence a margin."""
+"""Relative pivot of R below which the reference engine says which parameters cannot be told apart,
+by pivots below 1e-14; R has rounding errors of its own, hence a margin."""
 LEAST_NORM = 1e-140
 """Norm of a column of R, or of the Jacobian, whose square may have lost digits."""
-_LEAST_COST = 1e-290
-"""Half a sum of squares below which squares may have lost digits, or were flushed to zero."""
 _LONG, _FEW_PARAMS = 96, 8
 """Curves of at most so many points and parameters are fitted in lanes of two registers, whose steps
 fill each other's pauses; others in one, so that their points fit a cache, and since steps of more
@@ -216,7 +215,7 @@ class Compiled:
         ends = Ends(fit.params, fit.cost, self.data, fit.nfev, fit.njev, fit.status, fit.n_points)
         covariances = Covariances(fit.cov, fit.stderr, self.verdict, fit.dof)
         normal, kernel_s = task.run(start, prepared.rules, ends, places)
-        faint = np.flatnonzero(fit.cost[at] < _LEAST_COST)
+        faint = np.flatnonzero(fit.cost[at] < LEAST_SQUARES)
         if faint.size:
             normal[faint] = self._with_subnormals(task, faint, start, ends, places)
         few = self._leave_out(points.length[rows], at) if specification.gaps else None
@@ -254,7 +253,7 @@ class Compiled:
         start = start if len(start) == 1 else start[faint]
         normal, _ = some.run(start, self.prepared.rules, ends, at, flush=False)
         cost = self.fit.cost[at]
-        self.fit.status[at[(cost > 0) & (cost < _LEAST_COST)]] = HANDED_OVER
+        self.fit.status[at[(cost > 0) & (cost < LEAST_SQUARES)]] = HANDED_OVER
         return normal
 
     def _leave_out(self, lengths: Ints, at: Any) -> Bools:
@@ -290,9 +289,9 @@ class Compiled:
         with np.errstate(all="ignore"):
             covariance = unscaled_covariance(R.copy(), _RANK)  # RᵀR = JᵀJ: R will do for J
             doubtful = covariance.undetermined | (np.abs(R).max(axis=2) < LEAST_NORM)
-            done: Bools = (ends.status != HANDED_OVER) & ~(doubtful & ~held).any(axis=1)
-            some = np.flatnonzero(done)
             ended = ends.status != HANDED_OVER
+            done: Bools = ended & ~(doubtful & ~held).any(axis=1)
+            some = np.flatnonzero(done)
             fit.status[rows[ended]], fit.compiled[rows[ended]] = ends.status[ended], True
             write_covariance(
                 fit,

@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import unquote
@@ -82,7 +83,8 @@ def moto_server(port: int) -> Iterator[None]:
     It looks at conditions and writes without a lock in between: its threads change hands where they
     wait, not in the middle of a request, or two of thirty may hold to one condition.
     """
-    program("moto_server")
+    if find_spec("moto") is None:
+        lacking("moto_server")
     atomic = "import sys; sys.setswitchinterval(60); from moto.server import main; main()"
     words = [sys.executable, "-c", atomic, "-H", "127.0.0.1", "-p", str(port)]
     with running(words, port):

@@ -1,8 +1,8 @@
 """Quotients and square roots from estimates, for processors that take long over a division.
 
-Intel's divide a register of eight doubles in 16 cycles, take its root in 18, and do one after the
-other; they could do 32 multiply-adds meanwhile. There, with y from an instruction that gives 1/b or
-1/sqrt(b) to 14 bits (vrcp14pd, vrsqrt14pd),
+Intel's divide a register of eight doubles in 16 cycles, take its root in 24, and do one after the
+other; they could do 32 and 48 multiply-adds meanwhile. There, with y from an instruction that gives
+1/b or 1/sqrt(b) to 14 bits (vrcp14pd, vrsqrt14pd),
 
     e = 1 - b y,     1/b     = y / (1 - e)      = y (1 + e + e² + e³ + ...)
     e = 1 - b y²,    sqrt(b) = b y / sqrt(1 - e) = b y (1 + e/2 + 3/8 e² + 5/16 e³ + ...)
@@ -37,7 +37,7 @@ def fast_lanes(builder: Any, width: int, machine: Machine) -> Lanes:
 class EstimatingLanes(Lanes):
     """Lanes whose quotients and roots are right to 2 units in the last place.
 
-    Vectors of another width, as functions of the model take them, are divided.
+    `narrowed` gives lanes that divide, which is where functions of the model are emitted.
     """
 
     def arithmetic(self, name: str, a: Any, b: Any) -> Vec:

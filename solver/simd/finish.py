@@ -24,13 +24,11 @@ from .machine import Machine
 from .slots import INT8, INT32, Arguments
 from .specification import Specification
 from .step import Decomposition, decomposed
+from .subnormals import LEAST_SQUARES
 
 _LEAST_PIVOT = 1e-7
 """Relative pivot of JᵀJ below which QR takes over: half of the digits of a step are lost, and a
 search along the floor of a valley ends too early."""
-
-_LEAST_SQUARE = 1e-290
-"""Squared norm of a column below which terms were flushed to zero, or have lost digits."""
 
 
 class Verdict(IntEnum):
@@ -235,7 +233,7 @@ class _Finish:
         largest = lanes.real(1.0)  # of 1 / pivot: one division will do
         for j in range(n):
             size = factors.inverse[j] * rest[j, j]
-            whole = (factors.inverse[j] > 0) & (rest[j, j] > _LEAST_SQUARE)
+            whole = (factors.inverse[j] > 0) & (rest[j, j] > LEAST_SQUARES)
             size = lanes.where(whole, size, float("inf"))
             largest = lanes.larger(size, largest)
         inverse: dict[tuple[int, int], Vec] = {}

@@ -221,10 +221,9 @@ def lm_step(xp: Any, region: TrustRegion, memory: Memory, wanted: Any, spared: A
         on, *p, par, length = state
         tried = memory.get("tried")
         factors, step = region.damped(xp, tried)
-        square = dot(xp, region.D2, step, step)
-        now = xp.sqrt(square)
-        most, least = (1 + _SLACK) * region.delta, (1 - _SLACK) * region.delta
-        fits = (square <= most * most) & ((tried == 0) | (square >= least * least))
+        now = xp.sqrt(dot(xp, region.D2, step, step))
+        fits = now <= (1 + _SLACK) * region.delta
+        fits = fits & ((tried == 0) | (now >= (1 - _SLACK) * region.delta))
         memory.put("tried", xp.where(on, 0.0, tried))
 
         def further(_: list[Any]) -> list[Any]:
@@ -265,9 +264,9 @@ def _search_on(
     gnorm2 = g[0] * g[0] / region.D2[0]
     for value, d in zip(g[1:], region.D2[1:], strict=True):
         gnorm2 = gnorm2 + value * value / d
-    gnorm, by_delta = xp.sqrt(gnorm2), 1.0 / region.delta
-    most = gnorm * by_delta
-    most = xp.where(most == 0, _DWARF * xp.larger(by_delta, 10.0), most)
+    gnorm = xp.sqrt(gnorm2)
+    most = gnorm / region.delta
+    most = xp.where(most == 0, _DWARF / xp.smaller(region.delta, 0.1), most)
     raised = xp.where(excess > 0, xp.larger(lowest, tried), lowest)
     lowest = xp.where(first, xp.where(factors.full, change, 0.0), raised)
     lowered = xp.where(excess < 0, xp.smaller(highest, tried), highest)
@@ -275,8 +274,7 @@ def _search_on(
     begin = xp.smaller(xp.larger(region.par, lowest), highest)
     begin = xp.where(begin == 0, gnorm / length, begin)
     following = xp.where(first, begin, xp.larger(lowest, tried + change))
-    # In lanes without a search 0.001 * highest would be subnormal: 150 cycles on some processors.
-    following = xp.where(following == 0, 0.001 * xp.larger(highest, 1000 * _DWARF), following)
+    following = xp.where(following == 0, xp.larger(0.001 * highest, _DWARF), following)
     count = xp.where(first, 1.0, count + 1.0)
     state = (xp.where(again, following, memory.get("tried")), lowest, highest, excess, count)
     for name, value in zip(SEARCH, state, strict=True):

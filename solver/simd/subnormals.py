@@ -16,6 +16,8 @@ from .machine import Machine
 
 FLUSH = 0x8040
 """Results that are subnormal are 0 (bit 15), and so are operands (bit 6)."""
+LEAST_SQUARES = 1e-290
+"""A sum of squares below which terms may have been flushed, or have lost digits."""
 _INT8, _INT32 = ir.IntType(8), ir.IntType(32)
 
 

@@ -79,19 +79,20 @@ def mantissa(lanes: Lanes, x: Vec, *, size: bool = False) -> Vec:
 
 def approximate_inverse(lanes: Lanes, x: Vec) -> Vec:
     """Return 1/x to 14 bits: vrcp14pd."""
-
-    def emit(part: Vec) -> Vec:
-        function = lanes.declared("llvm.x86.avx512.rcp14.pd.512", _KIND, _KIND, _KIND, _INT8)
-        return Vec(part.lanes, lanes.builder.call(function, [part.ir, _UNUSED, _ALL]))
-
-    return lanes.by_register(emit, x)
+    return _estimate(lanes, "rcp14", x)
 
 
 def approximate_inverse_root(lanes: Lanes, x: Vec) -> Vec:
     """Return 1/sqrt(x) to 14 bits, inf for 0 and 0 for inf: vrsqrt14pd."""
+    return _estimate(lanes, "rsqrt14", x)
+
+
+def _estimate(lanes: Lanes, name: str, x: Vec) -> Vec:
+    """Call an intrinsic that takes a mask and no rounding, with all lanes taken."""
 
     def emit(part: Vec) -> Vec:
-        function = lanes.declared("llvm.x86.avx512.rsqrt14.pd.512", _KIND, _KIND, _KIND, _INT8)
+        kinds = [_KIND, _KIND, _KIND, _INT8]
+        function = lanes.declared(f"llvm.x86.avx512.{name}.pd.512", *kinds)
         return Vec(part.lanes, lanes.builder.call(function, [part.ir, _UNUSED, _ALL]))
 
     return lanes.by_register(emit, x)

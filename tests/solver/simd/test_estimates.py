@@ -18,6 +18,7 @@ from manyfit.solver.simd.machine import Machine, machines
 from manyfit.solver.simd.specification import Specification
 from manyfit.solver.trust_region import Tolerances
 from tests.solver.simd.emitting import LANES, emitted
+from tests.solver.simd.specifying import specified
 
 RNG = np.random.default_rng(20261129)
 COLUMNS = 64
@@ -117,12 +118,7 @@ def test_fits_are_the_same_with_estimates_and_with_divisions() -> None:
 def dose_response(machine: Machine) -> Specification:
     """Return the kernel that fits dose-response curves on a machine."""
     model = Model.from_expression("lo+(hi-lo)/(1+10**((le-x)*h))", params=["lo", "hi", "le", "h"])
-    assert model.graph is not None
-    flags = {"weighted": False, "ragged": False, "bounded": False, "scaled": False}
-    return Specification(
-        graph=model.graph, free=model.params, shared=(True,), even=(False,), single=(False,),
-        machine=machine, **flags,
-    )  # fmt: skip
+    return specified(model, machine)
 
 
 def ends_of(machine: Machine, x: Floats, y: Floats) -> Ends:

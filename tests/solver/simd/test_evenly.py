@@ -13,6 +13,7 @@ from manyfit.solver.simd.evenly import is_even, linear_functions
 from manyfit.solver.simd.machine import Machine, host, machines
 from manyfit.solver.simd.specification import Specification
 from manyfit.solver.trust_region import Tolerances
+from tests.solver.simd.specifying import specified
 
 MACHINES = pytest.mark.parametrize("machine", machines(), ids=lambda m: m.name)
 EPS = float(np.finfo(np.float64).eps)
@@ -31,19 +32,8 @@ class Curves:
         n = self.x.size
         sigma = np.full((n, n), np.inf)
         np.fill_diagonal(sigma, 1.0)
-        assert self.model.graph is not None
-        specification = Specification(
-            graph=self.model.graph,
-            free=self.model.params,
-            shared=(True,),
-            even=(even,),
-            single=(False, False),
-            weighted=True,
-            ragged=False,
-            bounded=False,
-            scaled=False,
-            machine=machine,
-        )
+        kinds = {"even": (even,), "single": (False, False), "weighted": True}
+        specification = specified(self.model, machine, **kinds)
         points = Points(
             np.zeros(n * n),
             np.arange(n) * n,

@@ -188,7 +188,7 @@ def test_what_the_data_cannot_tell_apart_has_its_covariance_from_the_reference_e
 
 
 def test_curves_that_the_data_leave_open_hold_nobody_up() -> None:
-    """Peaks between the points, from starts far off: the reference engine took each to maxfev."""
+    """Peaks between the points, from starts far off: the reference engine took some to maxfev."""
     x = np.arange(64.0)
     m = RNG.uniform(25, 38, (200, 1))
     y = 100 * np.exp(-(((x - m) / 0.3) ** 2) / 2) + 10 + RNG.normal(0, 3, (200, 64))

@@ -16,6 +16,7 @@ from manyfit.solver.simd.kernel import HANDED_OVER
 from manyfit.solver.simd.machine import Machine, host, machines
 from manyfit.solver.simd.specification import Specification
 from manyfit.solver.trust_region import Tolerances
+from tests.solver.simd.specifying import specified as plainly_specified
 
 RNG = np.random.default_rng(5)
 N, X = 61, np.linspace(0, 5, 23)
@@ -42,26 +43,10 @@ def fitted_by(specification: Specification, y: Any = Y) -> tuple[Ends, Floats]:
 
 
 def specified(model: Model, machine: Machine, registers: int, **changes: Any) -> Specification:
-    """Return the kernel for a machine."""
-    y = changes.pop("y", Y)
-    assert model.graph is not None
-    given: dict[str, Any] = {
-        "weighted": False,
-        "ragged": False,
-        "bounded": False,
-        "scaled": False,
-        "even": (True,),
-    }
-    given |= changes
-    return Specification(
-        graph=model.graph,
-        free=model.params,
-        shared=(True,),
-        single=(y.dtype == np.float32,),
-        machine=machine,
-        registers=registers,
-        **given,
-    )
+    """Return the kernel for a machine, for points that lie evenly."""
+    single = (changes.pop("y", Y).dtype == np.float32,)
+    given = {"even": (True,), "single": single, "registers": registers} | changes
+    return plainly_specified(model, machine, **given)
 
 
 @MACHINES

@@ -10,8 +10,8 @@ from manyfit.solver.arrays import Floats
 from manyfit.solver.minpack import Rules
 from manyfit.solver.simd.engine import Ends, Points, run
 from manyfit.solver.simd.machine import Machine, machines
-from manyfit.solver.simd.specification import Specification
 from manyfit.solver.trust_region import Tolerances
+from tests.solver.simd.specifying import specified
 
 MACHINES = pytest.mark.parametrize("machine", machines(), ids=lambda m: m.name)
 RNG = np.random.default_rng(20261129)
@@ -25,12 +25,7 @@ AT_ONCE = Rules(Tolerances(0.0, 0.0, 1e150, 1))
 def cost_of_product(machine: Machine, *, flush: bool) -> float:
     """Return half the square of p * u * v for p = 1, u = 1e-310, v = 1e300, by a kernel."""
     model = Model.from_expression("p*u*v", params=["p"], x=["u", "v"])
-    assert model.graph is not None
-    flags = {"weighted": False, "ragged": False, "bounded": False, "scaled": False}
-    specification = Specification(
-        graph=model.graph, free=model.params, shared=(True, True), even=(False, False),
-        single=(False,), machine=machine, **flags,
-    )  # fmt: skip
+    specification = specified(model, machine)
     one = np.ones(1, dtype=np.int64)
     points = Points(
         np.zeros(1), 0 * one, one, (np.array([1e-310]), np.array([1e300])), (True, True)
