@@ -64,7 +64,8 @@ LEAST_NORM = 1e-140
 _LONG, _FEW_PARAMS = 96, 8
 """Curves of at most so many points and parameters are fitted in lanes of two registers, whose steps
 fill each other's pauses; others in one, so that their points fit a cache, and since steps of more
-parameters have no pauses left and twice the code to compile. The bits are the same."""
+parameters have no pauses left and twice the code to compile. So are all where there are 16
+registers: a step of two would wait for memory instead. The bits are the same."""
 _MOST_PARAMS = 24
 """With engine="auto" models with more to fit are left to the reference engine: compiling takes time
 by the square of the parameters, 0.6 s at 8, 2 s at 16, 4.4 s at 24."""
@@ -351,7 +352,7 @@ class Compiled:
         model, graph = prepared.model, prepared.model.graph
         assert graph is not None
         sigma = () if points.sigma is None else (points.sigma,)
-        short = points.length.max(initial=0) <= _LONG
+        short = points.length.max(initial=0) <= _LONG and prepared.free.size <= _FEW_PARAMS
         own = (p for p, shared in zip(points.predictors, points.shared, strict=True) if not shared)
         return Specification(
             graph=graph,
@@ -364,7 +365,7 @@ class Compiled:
             bounded=prepared.rules.box is not None,
             scaled=prepared.rules.diag is not None,
             machine=self.machine,
-            registers=2 if short and prepared.free.size <= _FEW_PARAMS else 1,
+            registers=2 if short and self.machine.many_registers else 1,
         )
 
 

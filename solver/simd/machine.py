@@ -21,6 +21,8 @@ class Machine:
         Whether a * b + c is one instruction; where it is not, it is two roundings.
     cpu, features
         The same in LLVM's words.
+    many_registers
+        Whether there are 32 of them, and not 16: constants and sums of a pass leave room then.
     slow_division
         Whether divisions and square roots take much longer than estimates and what makes these
         exact (`estimates`).
@@ -30,7 +32,8 @@ class Machine:
     register: int
     fma: bool
     cpu: str
-    features: str
+    features: str = ""
+    many_registers: bool = False
     slow_division: bool = False
 
 
@@ -52,16 +55,17 @@ def machines() -> tuple[Machine, ...]:
                     fma=True,
                     cpu=cpu,
                     features=own + ",-prefer-256-bit",
+                    many_registers=True,
                     slow_division=not cpu.startswith("znver"),
                 )
             )
         if has.get("avx2") and has.get("fma"):
-            kinds.append(Machine("avx2", 4, fma=True, cpu="x86-64-v3", features=""))
-        return (*kinds, Machine("sse2", 2, fma=False, cpu="x86-64", features=""))
+            kinds.append(Machine("avx2", 4, fma=True, cpu="x86-64-v3"))
+        return (*kinds, Machine("sse2", 2, fma=False, cpu="x86-64"))
     if platform.machine().lower() in {"arm64", "aarch64"}:
-        features = llvm.get_host_cpu_features().flatten()
-        return (Machine("neon", 2, fma=True, cpu=llvm.get_host_cpu_name(), features=features),)
-    return (Machine("generic", 2, fma=False, cpu="generic", features=""),)
+        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        return (Machine("neon", 2, fma=True, cpu=cpu, features=features, many_registers=True),)
+    return (Machine("generic", 2, fma=False, cpu="generic"),)
 
 
 def host() -> Machine:

@@ -23,6 +23,9 @@ from .sums import Sums
 TOGETHER = (GROUP, 2, 1)
 """Points at a time, as long as so many are left: their number hides the latency of exp and its like
 behind other points. A group is also what one exp serves where points lie evenly."""
+_TOGETHER_IN_FEW = (4, 2, 1)
+"""The same where each point has an exp of its own and there are 16 registers: what eight points
+have under way does not fit, and fetching it back takes longer than waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,8 @@ class Part:
         totals = [self._lanes.real(0.0)] * self._sums.count
         i = ir.Constant(INT64, 0)
         tables: dict[Node, tuple[Table, ...]] | None = {} if evenly else None
-        for together in TOGETHER:
+        side_by_side = not evenly and not self._whole.machine.many_registers
+        for together in _TOGETHER_IN_FEW if side_by_side else TOGETHER:
             loop = Loop(
                 self._whole, self._sums, self._leaf, self._data, self._first, together, tables
             )

@@ -56,7 +56,7 @@ class Case:
         self.x = dict(zip(names, load.predictors, strict=True))
         graph = self.model.graph
         assert graph is not None
-        registers = 1 if self.y.shape[1] > 96 else 2
+        registers = 2 if self.y.shape[1] <= 96 and host().many_registers else 1
         shared = (True,) * len(names)
         flags = (False, False, False, False)
         even = tuple(is_even(np.asarray(p, dtype=np.float64)) for p in load.predictors)
