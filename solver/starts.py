@@ -13,7 +13,7 @@ from .library.recipe import Recipe
 from .preparation import Prepared
 from .simd.engine import Points
 from .simd.machine import Machine
-from .simd.starting import guesses, without_gaps
+from .simd.starting import guesses
 
 MOST_POINTS = 1 << 16
 """Longer curves are left to the reference engine: a kernel holds one in each lane."""
@@ -34,14 +34,8 @@ class Starts:
         recipe = self._recipe
         if recipe is None:
             return self.prepared.starts(curves, rows)
-        if not gaps:
-            return self.prepared.started(rows, guesses(recipe, points, rows, self.machine))
-        rest = without_gaps(points, rows)
-        some = np.flatnonzero(rest.length >= max(1, self.prepared.free.size))
-        start = np.full((len(rows), self.prepared.model.n_params), np.nan)
-        guess = guesses(recipe, rest, some, self.machine)
-        start[some] = self.prepared.started(rows[some], guess)
-        return start
+        guess = guesses(recipe, points, rows, self.machine, gaps=gaps)
+        return self.prepared.started(rows, guess)
 
     def of_slab(self, slab: Slab) -> Floats:
         """Do what `Prepared.start_for` does, with the compiled guess where there is one."""

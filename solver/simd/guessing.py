@@ -17,10 +17,11 @@ from typing import Any
 from llvmlite import ir
 
 from ..library.recipe import Recipe
-from .lane_points import Buffers
+from .lane_points import Buffers, LanePoint
 from .lanes import DOUBLE, INT64, Lanes, Vec
 from .loops import counted
 from .machine import Machine
+from .packing import Packing
 from .passes import INFINITY, LaneCurves
 
 INT8, INT32, FLOAT = ir.IntType(8), ir.IntType(32), ir.FloatType()
@@ -71,6 +72,8 @@ class GuessSpecification:
         Whether curves differ in length.
     machine
         What to compile for.
+    gaps
+        Whether points whose y is not finite are left out; else such a curve has no start.
     registers
         Vector registers a value.
     """
@@ -80,7 +83,13 @@ class GuessSpecification:
     single: tuple[bool, bool]
     ragged: bool
     machine: Machine
+    gaps: bool = False
     registers: int = 1
+
+    @property
+    def common(self) -> bool:
+        """Whether all lanes read the same x."""
+        return self.shared and not self.gaps
 
     @property
     def width(self) -> int:
@@ -138,7 +147,7 @@ class _Guess:
             start = lanes.where(fine, lanes.where(finite, value, 1.0), float("nan"))
             self._write(start, Argument.GUESS, places, len(estimate), j)
         self._write(finding, Argument.FINDINGS, places, 1, 0)
-        self.buffers = 2 - self._spec.shared + curves.most_columns
+        self.buffers = 2 - self._spec.common + curves.most_columns
 
     def _taken_in(self, places: list[Any]) -> tuple[LaneCurves, Vec]:
         """Emit the copy into the buffers; return the curves in their units, and what was found."""
@@ -146,8 +155,10 @@ class _Guess:
         starts = self._loads(self._pointer(Argument.START, INT64), rows)
         lengths = self._loads(self._pointer(Argument.LENGTH, INT64), rows)
         buffers = self._buffers_for(lengths)
+        if self._spec.gaps:
+            buffers = self._packed(buffers, starts, lengths)
         raw = LaneCurves(self._lanes, buffers, None)
-        least, most, finding = self._copied(raw, buffers, starts, lengths)
+        least, most, finding = self._looked_through(raw, starts, lengths)
         framed = raw.framed(self._spec.recipe.frame_of, *self._ends(raw), least, most)
         return framed, finding
 
@@ -155,36 +166,54 @@ class _Guess:
         """Return where the points of curves of these lengths go."""
         builder, spec = self._builder, self._spec
         longest, counts = lengths[0], None
-        if spec.ragged:
+        if spec.ragged or spec.gaps:
             counts = self._lanes.to_real(self._vector(lengths))
             longest = self._lanes.largest_lane(counts)
         size = builder.mul(self._argument(Argument.CAPACITY), INT64(spec.width))
         y = self._pointer(Argument.SCRATCH, DOUBLE)
         second = builder.gep(y, [size])
-        if spec.shared:
+        if spec.common:
             x = self._pointer(Argument.X, DOUBLE)
-            return Buffers(y, x, spec.shared, counts, longest, second, size)
+            return Buffers(y, x, spec.common, counts, longest, second, size)
         third = builder.gep(second, [size])
-        return Buffers(y, second, spec.shared, counts, longest, third, size)
+        return Buffers(y, second, spec.common, counts, longest, third, size)
 
-    def _copied(
-        self, raw: LaneCurves, buffers: Buffers, starts: list[Any], lengths: list[Any]
+    def _packed(self, room: Buffers, starts: list[Any], lengths: list[Any]) -> Buffers:
+        """Emit the copy of the points that count; return where they are."""
+        spec, columns = self._spec, (room.y, room.x)
+        packing = Packing(self._builder, spec.width, self._sources, spec.shared, columns)
+        some = zip(starts, lengths, strict=True)
+        counts = [packing.packed(lane, *own) for lane, own in enumerate(some)]
+        buffers = self._buffers_for(counts)
+        for lane, count in enumerate(counts):
+            packing.fill_up(lane, count, buffers.longest)
+        return buffers
+
+    @property
+    def _sources(self) -> tuple[Any, Any]:
+        """Where y and x of the curves are."""
+        y, x = (FLOAT if single else DOUBLE for single in self._spec.single)
+        return self._pointer(Argument.Y, y), self._pointer(Argument.X, x)
+
+    def _looked_through(
+        self, raw: LaneCurves, starts: list[Any], lengths: list[Any]
     ) -> tuple[Vec, Vec, Vec]:
-        """Emit the copy; return the least and the most of y, and what was found."""
-        lanes, kinds = self._lanes, [FLOAT if single else DOUBLE for single in self._spec.single]
-        y_in, x_in = map(self._pointer, (Argument.Y, Argument.X), kinds)
+        """Emit the copy of all points, if they are not there yet, and a look at them.
+
+        Returns the least and the most of y, and what was found.
+        """
+        lanes, sources = self._lanes, self._sources
         with raw.over_points() as p:
-            at = self._indices(p.i, starts, lengths)
-            y = self._gathered(y_in, at)
-            p.keep(buffers.y, y)
+            if not self._spec.gaps:
+                self._copy(p, sources, starts, lengths)
+            y = p.y
             least, most, spoilt = p.carried(INFINITY), p.carried(-INFINITY), p.carried(0.0)
             lanes.store(lanes.smaller(y, lanes.load(least)), least)
             lanes.store(lanes.larger(y, lanes.load(most)), most)
             lanes.store(lanes.fma(y, 0.0, lanes.load(spoilt)), spoilt)
             falls = p.carried(0.0)
-            if not buffers.shared:
-                x, before = self._gathered(x_in, at), p.carried(-INFINITY)
-                p.keep(buffers.x, x)
+            if not self._spec.common:
+                x, before = p.x, p.carried(-INFINITY)
                 fallen = lanes.where(x < lanes.load(before), 1.0, lanes.load(falls))
                 lanes.store(fallen, falls)
                 lanes.store(x, before)
@@ -193,10 +222,19 @@ class _Guess:
         finding = lanes.where(finite, finding, float(Finding.NOT_FINITE))
         return lanes.load(least), lanes.load(most), finding
 
+    def _copy(
+        self, p: LanePoint, sources: tuple[Any, Any], starts: list[Any], lengths: list[Any]
+    ) -> None:
+        """Emit the copy of a point of each lane."""
+        at, (y, x) = self._indices(p.i, starts, lengths), sources
+        p.keep(p.buffers.y, self._gathered(y, at))
+        if not self._spec.common:
+            p.keep(p.buffers.x, self._gathered(x, at))
+
     def _ends(self, raw: LaneCurves) -> list[Vec]:
         """Return the first and the last x, as they were given."""
         builder, lanes = self._builder, self._lanes
-        if not self._spec.shared:
+        if not self._spec.common:
             return [raw.x_at(lanes.real(0.0)), raw.x_at(raw.count)]
         ends = self._pointer(Argument.ENDS, DOUBLE)
         return [lanes.spread(builder.load(builder.gep(ends, [INT64(k)]))) for k in range(2)]

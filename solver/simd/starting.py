@@ -16,8 +16,12 @@ from .guessing import Argument, Finding, GuessSpecification, guess_text
 from .machine import Machine
 
 
-def guesses(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Floats:
+def guesses(
+    recipe: Recipe, points: Points, rows: Ints, machine: Machine, *, gaps: bool = False
+) -> Floats:
     """Return start values, (len(rows), n_params): finite, or NaN where y is not finite everywhere.
+
+    With `gaps` points whose y is not finite are left out: NaN is for curves that have no other.
 
     A curve's start values are its own to the bit, whatever the other rows, the order of its points
     and who shares its x. The interpreter's lock is released meanwhile.
@@ -36,7 +40,10 @@ def guesses(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Flo
     long = points.length[rows] > recipe.most_points
     if long.any():
         start = np.empty((len(rows), recipe.n_params))
-        start[~long] = guesses(recipe, points, rows[~long], machine)
+        start[~long] = guesses(recipe, points, rows[~long], machine, gaps=gaps)
+        if gaps:
+            start[long] = _without_gaps(recipe, points, rows[long], machine)
+            return start
         for place in np.flatnonzero(long):
             start[place] = _by_numpy(recipe, points, rows[place])
         return start
@@ -46,26 +53,27 @@ def guesses(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Flo
         x = points.predictors[0]
         if not (x[1:] >= x[:-1]).all():
             points, rows = _in_common_order(points, rows), np.arange(len(rows))
-        return _called(recipe, points, rows, machine)[0]
-    start, findings = _called(recipe, points, rows, machine)
+        return _called(recipe, points, rows, machine, gaps=gaps)[0]
+    start, findings = _called(recipe, points, rows, machine, gaps=gaps)
     late = np.flatnonzero(findings == Finding.OUT_OF_ORDER)
     if late.size:
         ordered = _in_order(points, rows[late])
-        start[late] = _called(recipe, ordered, np.arange(late.size), machine)[0]
+        start[late] = _called(recipe, ordered, np.arange(late.size), machine, gaps=gaps)[0]
     return start
 
 
-def without_gaps(points: Points, rows: Ints) -> Points:
-    """Return some curves without the points whose y is not finite, each with an x of its own."""
-    x, start, length = points.predictors[0], points.start[rows], points.length[rows]
-    of = np.repeat(np.arange(len(rows)), length)
-    within = np.arange(of.size) - (np.cumsum(length) - length)[of]
-    place = start[of] + within
-    y = points.y[place]
-    counts = np.isfinite(y)
-    valid = np.bincount(of[counts], minlength=len(rows))
-    x = x[(within if points.shared[0] else place)[counts]]
-    return Points(y[counts], np.cumsum(valid) - valid, valid, (x,), (False,))
+def _without_gaps(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Floats:
+    """Return the start values of long curves with gaps: of what is left of each."""
+    start = np.full((len(rows), recipe.n_params), np.nan)
+    for place, row in enumerate(rows):
+        own = slice(points.start[row], points.start[row] + points.length[row])
+        y, x = points.y[own], points.predictors[0]
+        counts = np.isfinite(y)
+        if counts.any():
+            x = (x if points.shared[0] else x[own])[counts]
+            left = Points(y[counts], np.zeros(1, np.int64), np.array([len(x)]), (x,), (False,))
+            start[place] = guesses(recipe, left, np.zeros(1, np.intp), machine)
+    return start
 
 
 def _by_numpy(recipe: Recipe, points: Points, row: int) -> Floats:
@@ -100,7 +108,7 @@ def _in_order(points: Points, rows: Ints) -> Points:
 
 
 def _called(
-    recipe: Recipe, points: Points, rows: Ints, machine: Machine
+    recipe: Recipe, points: Points, rows: Ints, machine: Machine, *, gaps: bool
 ) -> tuple[Floats, npt.NDArray[np.float64]]:
     """Return what the compiled guess says of some curves: start values and findings."""
     x, length = points.predictors[0], points.length[rows]
@@ -111,10 +119,11 @@ def _called(
         single=(points.y.dtype == np.float32, not shared and x.dtype == np.float32),
         ragged=bool((length != longest).any()),
         machine=machine,
+        gaps=gaps,
     )
     code = _compiled(specification)
     ends = np.array([x[0], x[-1]], dtype=np.float64)
-    if shared:
+    if specification.common:
         zero = np.zeros(())
         with np.errstate(all="ignore"):
             x = np.ascontiguousarray(recipe.frame_of(FUNCTIONS, *ends, zero, zero).x_of(x))

@@ -28,6 +28,11 @@ OURS = [
 ]
 """By whom, and with exact derivatives or by differences: where a model has a formula, only the
 reference engine goes by differences."""
+STEPS = tuple((1.0 + 0.1 * k) * float(np.finfo(np.float64).eps) for k in range(1, 6))
+"""Other values of `epsfcn`. By differences rounding makes up to half a digit of a standard error:
+from both starts of Lanczos2 and Lanczos3 SciPy's have less than four digits with up to a tenth of
+such values, and which one that is hangs on the processor. So most must agree before one is missed.
+"""
 MISLEADING = {"BoxBOD 1", "MGH17 1"}
 """Starts from which MINPACK itself, at default tolerances, ends with success at a wrong place:
 the first step leads to where exp underflows (BoxBOD) or all steps to where it overflows (MGH17)."""
@@ -105,6 +110,17 @@ def missed(quantity: str, fitter: str, *, exact: bool) -> set[str]:
     }
 
 
+def missed_with_most_steps(name: str, fitter: str) -> bool:
+    """Whether a standard error by differences has less than four digits, whatever the rounding."""
+    kind, _, start = name.partition(" ")
+    found = []
+    for step in STEPS:
+        with np.errstate(all="ignore"):
+            ends = list(FITTERS[fitter](problem(kind), exact=False, epsfcn=step, **TIGHT))
+        found.append(digits(ends[int(start) - 1].stderr, problem(kind).stderr))
+    return float(np.median(found)) < 4
+
+
 @pytest.mark.parametrize(("fitter", "exact"), OURS)
 def test_four_digits_of_parameters_from_53_of_54_starts(fitter: str, exact: bool) -> None:
     ours, scipys = missed("params", fitter, exact=exact), missed("params", "scipy", exact=exact)
@@ -115,6 +131,8 @@ def test_four_digits_of_parameters_from_53_of_54_starts(fitter: str, exact: bool
 @pytest.mark.parametrize(("fitter", "exact"), OURS)
 def test_four_digits_of_standard_deviations_from_51_of_54_starts(fitter: str, exact: bool) -> None:
     ours, scipys = missed("stderr", fitter, exact=exact), missed("stderr", "scipy", exact=exact)
+    if not exact:
+        ours = {name for name in ours if missed_with_most_steps(name, fitter)}
     assert len(ours) <= 3, f"missed {ours}, SciPy {scipys}"
 
 

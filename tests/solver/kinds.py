@@ -169,12 +169,18 @@ def rules(**options: Any) -> Rules:
 
 
 def as_minpack(curves: Curves, found: Solution, rtol: float = 1e-9, **options: Any) -> list[bool]:
-    """Return which curves ended as in MINPACK; the others must have come down as low."""
+    """Return which curves ended as in MINPACK; the others must have come down as low.
+
+    Parameters that the data hardly determine amplify a rounding: they agree to a share `rtol` of
+    the largest, or of a standard error.
+    """
     same = []
     for i in range(len(curves)):
-        x, _, info, _, status = curves.by_minpack(i, maxfev=600, **options)
+        x, cov_x, info, _, status = curves.by_minpack(i, maxfev=600, **options)
         fnorm = np.linalg.norm(info["fvec"])
-        close = np.abs(found.params[i] - x) <= rtol * np.abs(x).max()
+        dof = max(1, info["fvec"].size - x.size)
+        stderr = 0.0 if cov_x is None else np.sqrt(np.diag(cov_x) / dof) * fnorm
+        close = np.abs(found.params[i] - x) <= rtol * np.maximum(np.abs(x).max(), stderr)
         same.append(
             status == found.status[i] and info["nfev"] == found.nfev[i] and bool(close.all())
         )

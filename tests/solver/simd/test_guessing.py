@@ -1,5 +1,6 @@
 """The compiled guess: NumPy's formulas, each curve its own to the bit, whatever lies around it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from manyfit.solver.simd.engine import Points
 from manyfit.solver.simd.machine import Machine, host, machines
 from manyfit.solver.simd.starting import guesses
 from manyfit.solver.status import Status
-from tests.solver.simd.guessing_points import compiled, ragged
+from tests.solver.simd.guessing_points import compiled, points_of, ragged
 from tests.solver.simulated import NONLINEAR, SPECS, sample
 
 MADE = [*NONLINEAR, "polynomial:0", "polynomial:4"]
@@ -75,6 +76,51 @@ def test_points_that_are_left_out_change_nothing(spec: str) -> None:
     for i, ok in enumerate(valid):
         alone = compiled(recipe(spec), made.x[i : i + 1, ok], made.y[i : i + 1, ok])
         np.testing.assert_array_equal(alone[0], ours[i])
+
+
+@pytest.mark.parametrize("spec", MADE)
+@pytest.mark.parametrize("layout", ["shared", "own", "shared, out of order", "own, out of order"])
+def test_gaps_are_left_out(spec: str, layout: str) -> None:
+    made = sample(spec if spec in NONLINEAR else "power_law", "uneven", 40, n_curves=37)
+    rng = np.random.default_rng(6)
+    x = made.x[0] if "shared" in layout else made.x
+    y = made.y.astype(np.float32).astype(float)
+    if "order" in layout:
+        order = rng.permutation(40)
+        x, y = x[..., order], y[:, order]
+    gaps = rng.random(y.shape) < np.linspace(0, 0.7, 37)[:, None]
+    gaps[20, 1:], gaps[21], gaps[22, :], gaps[23, :-1] = True, False, True, True
+    y = np.where(gaps, rng.choice([np.nan, np.inf, -np.inf], y.shape), y)
+    own = np.broadcast_to(x, y.shape)
+    every = np.arange(37)
+    for values in (y, y.astype(np.float32)):
+        found = guesses(recipe(spec), points_of(x, values), every, host(), gaps=True)
+        for i, (curve, some) in enumerate(zip(values, ~gaps, strict=True)):
+            if some.any():
+                left = points_of(own[i : i + 1, some], curve[None, some])
+                alone = guesses(recipe(spec), left, np.array([0]), host())
+                np.testing.assert_array_equal(found[i], alone[0])
+        assert np.isnan(found[22]).all()
+        for rows in ([22], [22, 5], [36, 22, 0, 3, 3], every[::-1]):
+            part = guesses(recipe(spec), points_of(x, values), np.array(rows), host(), gaps=True)
+            np.testing.assert_array_equal(part, found[rows])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_gaps_of_curves_too_long_to_compile_are_left_out(shared: bool) -> None:
+    made = sample("exponential_decay", "even", 30, n_curves=5)
+    few = replace(recipe("exponential_decay"), most_points=20)
+    y = made.y.copy()
+    y[0, ::2], y[1, 4], y[2] = np.nan, np.inf, -np.inf
+    x = made.x[0] if shared else made.x
+    found = guesses(few, points_of(x, y), np.array([4, 2, 1, 0]), host(), gaps=True)
+    assert np.isnan(found[1]).all()
+    for place, row in ((0, 4), (2, 1), (3, 0)):
+        some = np.isfinite(y[row])
+        numpys = few(
+            made.x[row : row + 1, some], y[row : row + 1, some], np.ones((1, some.sum()), np.bool_)
+        )
+        np.testing.assert_allclose(found[place], numpys[0], rtol=1e-9)
 
 
 # --- each curve's own --------------------------------------------------------------------------
