@@ -113,7 +113,9 @@ def test_a_slow_model_is_known_by_a_few_curves(
     taken = perf_counter() - begun
     found = time_partition(task, given[0])
     assert found.fit_s == pytest.approx(taken, rel=0.5)
-    assert found.n_fits == (600 if slow == "calls" else 4 * FEWEST)
+    # On a busy machine the second size may take less than twice as long as the first.
+    few = {4 * FEWEST, 16 * FEWEST}
+    assert found.n_fits in ({600} if slow == "calls" else few)
     assert found.seconds == found.read_s + found.fit_s + found.write_s
     assert found.fits_per_s == 600 / found.seconds
 
