@@ -352,7 +352,7 @@ class Compiled:
         model, graph = prepared.model, prepared.model.graph
         assert graph is not None
         sigma = () if points.sigma is None else (points.sigma,)
-        short = points.length.max(initial=0) <= _LONG and prepared.free.size <= _FEW_PARAMS
+        longest = int(points.length.max(initial=0))
         own = (p for p, shared in zip(points.predictors, points.shared, strict=True) if not shared)
         return Specification(
             graph=graph,
@@ -365,8 +365,14 @@ class Compiled:
             bounded=prepared.rules.box is not None,
             scaled=prepared.rules.diag is not None,
             machine=self.machine,
-            registers=2 if short and self.machine.many_registers else 1,
+            registers=registers_for(self.machine, longest, prepared.free.size),
         )
+
+
+def registers_for(machine: Machine, n_points: int, n_free: int) -> int:
+    """Return how many registers a value has, of curves of so many points and parameters."""
+    short = n_points <= _LONG and n_free <= _FEW_PARAMS
+    return 2 if short and machine.many_registers else 1
 
 
 def _by_length(lengths: Ints) -> Ints:

@@ -204,16 +204,14 @@ class _Guess:
         """
         lanes, sources = self._lanes, self._sources
         with raw.over_points() as p:
-            if not self._spec.gaps:
-                self._copy(p, sources, starts, lengths)
-            y = p.y
+            y, *own_x = self._point(p, sources, starts, lengths)
             least, most, spoilt = p.carried(INFINITY), p.carried(-INFINITY), p.carried(0.0)
             lanes.store(lanes.smaller(y, lanes.load(least)), least)
             lanes.store(lanes.larger(y, lanes.load(most)), most)
             lanes.store(lanes.fma(y, 0.0, lanes.load(spoilt)), spoilt)
             falls = p.carried(0.0)
-            if not self._spec.common:
-                x, before = p.x, p.carried(-INFINITY)
+            for x in own_x:
+                before = p.carried(-INFINITY)
                 fallen = lanes.where(x < lanes.load(before), 1.0, lanes.load(falls))
                 lanes.store(fallen, falls)
                 lanes.store(x, before)
@@ -222,14 +220,21 @@ class _Guess:
         finding = lanes.where(finite, finding, float(Finding.NOT_FINITE))
         return lanes.load(least), lanes.load(most), finding
 
-    def _copy(
+    def _point(
         self, p: LanePoint, sources: tuple[Any, Any], starts: list[Any], lengths: list[Any]
-    ) -> None:
-        """Emit the copy of a point of each lane."""
-        at, (y, x) = self._indices(p.i, starts, lengths), sources
-        p.keep(p.buffers.y, self._gathered(y, at))
-        if not self._spec.common:
-            p.keep(p.buffers.x, self._gathered(x, at))
+    ) -> list[Vec]:
+        """Return y at a point, and x where it is not common, copied there if they are not yet.
+
+        What was copied is not loaded again: it was written in parts, for which a load waits.
+        """
+        columns = [p.buffers.y] if self._spec.common else [p.buffers.y, p.buffers.x]
+        if self._spec.gaps:
+            return [p.kept(column) for column in columns]
+        at = self._indices(p.i, starts, lengths)
+        values = [self._gathered(source, at) for source in sources[: len(columns)]]
+        for column, value in zip(columns, values, strict=True):
+            p.keep(column, value)
+        return values
 
     def _ends(self, raw: LaneCurves) -> list[Vec]:
         """Return the first and the last x, as they were given."""

@@ -22,7 +22,7 @@ class Machine:
     cpu, features
         The same in LLVM's words.
     many_registers
-        Whether there are 32 of them, and not 16: constants and sums of a pass leave room then.
+        Whether it has 32 vector registers and not 16: constants and sums of a pass leave room then.
     slow_division
         Whether divisions and square roots take much longer than estimates and what makes these
         exact (`estimates`).

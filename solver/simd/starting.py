@@ -15,6 +15,9 @@ from .engine import Points
 from .guessing import Argument, Finding, GuessSpecification, guess_text
 from .machine import Machine
 
+_FIRST = np.zeros(1, dtype=np.int64)
+"""Where the only curve of its points begins, and its row."""
+
 
 def guesses(
     recipe: Recipe, points: Points, rows: Ints, machine: Machine, *, gaps: bool = False
@@ -41,11 +44,8 @@ def guesses(
     if long.any():
         start = np.empty((len(rows), recipe.n_params))
         start[~long] = guesses(recipe, points, rows[~long], machine, gaps=gaps)
-        if gaps:
-            start[long] = _without_gaps(recipe, points, rows[long], machine)
-            return start
         for place in np.flatnonzero(long):
-            start[place] = _by_numpy(recipe, points, rows[place])
+            start[place] = _of_long_curve(recipe, points, rows[place], machine, gaps=gaps)
         return start
     if not rows.size:
         return np.empty((0, recipe.n_params))
@@ -62,29 +62,22 @@ def guesses(
     return start
 
 
-def _without_gaps(recipe: Recipe, points: Points, rows: Ints, machine: Machine) -> Floats:
-    """Return the start values of long curves with gaps: of what is left of each."""
-    start = np.full((len(rows), recipe.n_params), np.nan)
-    for place, row in enumerate(rows):
-        own = slice(points.start[row], points.start[row] + points.length[row])
-        y, x = points.y[own], points.predictors[0]
-        counts = np.isfinite(y)
-        if counts.any():
-            x = (x if points.shared[0] else x[own])[counts]
-            left = Points(y[counts], np.zeros(1, np.int64), np.array([len(x)]), (x,), (False,))
-            start[place] = guesses(recipe, left, np.zeros(1, np.intp), machine)
-    return start
-
-
-def _by_numpy(recipe: Recipe, points: Points, row: int) -> Floats:
-    """Return the start values of one curve, executed by NumPy."""
+def _of_long_curve(
+    recipe: Recipe, points: Points, row: int, machine: Machine, *, gaps: bool
+) -> Floats:
+    """Return the start values of one curve, executed by NumPy; of what is left of one with gaps."""
     own = slice(points.start[row], points.start[row] + points.length[row])
-    y, x = points.y[None, own], points.predictors[0]
-    if not np.isfinite(y).all():
-        return np.full(recipe.n_params, np.nan)
+    y, x = points.y[own], points.predictors[0]
     x = x if points.shared[0] else x[own]
-    guess: Floats = recipe(x[None], y, np.ones(y.shape, dtype=np.bool_))[0]
-    return guess
+    counts = np.isfinite(y)
+    if gaps and 0 < np.count_nonzero(counts) < y.size:
+        left = Points(y[counts], _FIRST, counts.sum(keepdims=True), (x[counts],), (False,))
+        guess: Floats = guesses(recipe, left, _FIRST, machine)[0]
+        return guess
+    if not counts.all():
+        return np.full(recipe.n_params, np.nan)
+    whole: Floats = recipe(x[None], y[None], counts[None])[0]
+    return whole
 
 
 def _in_common_order(points: Points, rows: Ints) -> Points:

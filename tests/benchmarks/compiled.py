@@ -22,6 +22,7 @@ import numpy as np
 
 from manyfit import Model, fit_curves
 from manyfit.solver.arrays import Floats
+from manyfit.solver.compiled import registers_for
 from manyfit.solver.minpack import Rules
 from manyfit.solver.simd.engine import Ends, Points, kernel, run
 from manyfit.solver.simd.evenly import is_even
@@ -56,7 +57,7 @@ class Case:
         self.x = dict(zip(names, load.predictors, strict=True))
         graph = self.model.graph
         assert graph is not None
-        registers = 2 if self.y.shape[1] <= 96 and host().many_registers else 1
+        registers = registers_for(host(), self.y.shape[1], len(params))
         shared = (True,) * len(names)
         flags = (False, False, False, False)
         even = tuple(is_even(np.asarray(p, dtype=np.float64)) for p in load.predictors)
